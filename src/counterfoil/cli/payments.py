@@ -1,0 +1,121 @@
+"""payments: read, sync, capture and cancel from the command line."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+
+from counterfoil.cli.running import as_json, in_house, operator, show, show_one
+from counterfoil.domain import ids
+from counterfoil.domain.errors import NotFoundError
+from counterfoil.domain.money import Money
+from counterfoil.domain.payment import Status
+from counterfoil.services import payments as service
+from counterfoil.services import views
+from counterfoil.services.context import Context
+from counterfoil.services.payments import Answer, Caller
+from counterfoil.store import timeline as stored
+from counterfoil.store.payments import Filter
+
+
+@click.group()
+def payments() -> None:
+    """Payments: list, show, timeline, sync, capture, cancel."""
+
+
+@payments.command(name="list")
+@click.option("--status", type=click.Choice([status.value for status in Status]))
+@click.option("--reference", help="Your own id of what is paid.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
+@as_json
+def listing(status: str | None, reference: str | None, limit: int, as_json: bool) -> None:
+    """The newest payments."""
+
+    async def act(ctx: Context) -> list[dict[str, Any]]:
+        narrow = Filter(merchant_id=ctx.merchant_id, mode=ctx.mode, status=status, reference=reference)
+        found, _ = await service.page(ctx, narrow, limit=limit, before=None)
+        return [views.payment(ctx, family) for family in found]
+
+    rows = in_house(act)
+    if not as_json:
+        rows = [row | {"amount": str(Money(row["amount"], row["currency"]))} for row in rows]
+    columns = ("id", "status", "amount", "gateway", "reference", "created_at")
+    show(rows, columns, json_wanted=as_json, empty="No payments yet.")
+
+
+@payments.command(name="show")
+@click.argument("payment_id")
+@as_json
+def show_payment(payment_id: str, as_json: bool) -> None:
+    """One payment, whole."""
+    show_one(_on(payment_id, _read), json_wanted=as_json)
+
+
+@payments.command()
+@click.argument("payment_id")
+@as_json
+def timeline(payment_id: str, as_json: bool) -> None:
+    """All that was decided, asked, said and posted, in the order in which we knew it."""
+
+    async def act(ctx: Context) -> list[dict[str, Any]]:
+        await service.get(ctx, operator(ctx), _known(payment_id))
+        async with ctx.db.reading() as conn:
+            return [views.moment(line) for line in await stored.of_payment(conn, payment_id)]
+
+    show(
+        in_house(act),
+        ("at", "kind", "what", "detail"),
+        json_wanted=as_json,
+        empty="Nothing has happened yet.",
+    )
+
+
+@payments.command()
+@click.argument("payment_id")
+@as_json
+def sync(payment_id: str, as_json: bool) -> None:
+    """Ask the gateways how the payment stands."""
+    show_one(_on(payment_id, service.sync), json_wanted=as_json)
+
+
+@payments.command()
+@click.argument("payment_id")
+@click.option(
+    "--amount", type=click.IntRange(min=1), help="Minor units; all that is authorised, where left out."
+)
+@as_json
+def capture(payment_id: str, amount: int | None, as_json: bool) -> None:
+    """Take authorised money."""
+
+    async def act(ctx: Context, caller: Caller, id_: str) -> Answer:
+        return await service.capture(ctx, caller, id_, amount)
+
+    show_one(_on(payment_id, act), json_wanted=as_json)
+
+
+@payments.command()
+@click.argument("payment_id")
+@as_json
+def cancel(payment_id: str, as_json: bool) -> None:
+    """End a payment before money is taken."""
+    show_one(_on(payment_id, service.cancel), json_wanted=as_json)
+
+
+async def _read(ctx: Context, caller: Caller, payment_id: str) -> Answer:
+    return Answer(await service.get(ctx, caller, payment_id))
+
+
+def _on(payment_id: str, verb: Callable[[Context, Caller, str], Awaitable[Answer]]) -> dict[str, Any]:
+    """Carry out a verb on a payment and see what it is now."""
+
+    async def act(ctx: Context) -> dict[str, Any]:
+        answer = await verb(ctx, operator(ctx), _known(payment_id))
+        return views.payment(ctx, answer.family, answer.outcome)
+
+    return in_house(act)
+
+
+def _known(payment_id: str) -> str:
+    if not ids.is_id("payment", payment_id):
+        raise NotFoundError("payment", payment_id)
+    return payment_id

@@ -1,0 +1,215 @@
+"""Everything that can go wrong and be told: one closed list of problem types, one tree of errors.
+
+Problem                      a member of the list: slug, HTTP status, title, what to do
+CounterfoilError             carries its Problem and the facts, writes its own sentence
+├── InvalidRequestError      a field is missing, unknown, or of a wrong shape
+│   ├── AmountNotValidError  not a positive integer of minor units the gateway can take
+│   └── CardNumberRefusedError
+├── NotAuthenticatedError · NotPermittedError · NotFoundError
+├── WrongStateError          the thing exists, but not in a state that allows this
+├── NotSupportedError        the gateway, account, currency or method cannot do this
+├── IdempotencyMismatchError · IdempotencyInFlightError
+├── SignatureRefusedError    a webhook that its secret does not vouch for
+├── TooLargeError · TooSlowError
+├── NoGatewayError           nothing is configured that could take this payment
+├── DatabaseAwayError        the database cannot be reached now
+└── ConfigurationError       the service cannot start like this
+"""
+
+from enum import Enum
+from typing import Any, ClassVar, NamedTuple
+
+
+class ProblemType(NamedTuple):
+    slug: str
+    status: int
+    title: str
+    what_to_do: str
+
+
+class Problem(ProblemType, Enum):
+    """The closed list. A slug, once published, never changes its meaning."""
+
+    INVALID_REQUEST = ProblemType(
+        "invalid_request", 422, "The request is not valid", "Correct the named field and send it again."
+    )
+    MALFORMED_REQUEST = ProblemType(
+        "malformed_request", 400, "The request cannot be read", "Send well-formed JSON in UTF-8."
+    )
+    PAN_NOT_ALLOWED = ProblemType(
+        "pan_not_allowed",
+        400,
+        "Card numbers are not accepted here",
+        "Let the gateway's own fields collect the card; send its token instead.",
+    )
+    NOT_AUTHENTICATED = ProblemType(
+        "not_authenticated",
+        401,
+        "No valid API key",
+        "Send `Authorization: Bearer <key>`; `counterfoil keys create` makes a key.",
+    )
+    NOT_PERMITTED = ProblemType(
+        "not_permitted",
+        403,
+        "This key's role does not allow that",
+        "Use a key with the role named in detail.",
+    )
+    NOT_FOUND = ProblemType("not_found", 404, "There is no such thing", "Check the id and the key's mode.")
+    METHOD_NOT_ALLOWED = ProblemType(
+        "method_not_allowed", 405, "This path does not take that method", "See /docs for what it takes."
+    )
+    WRONG_STATE = ProblemType(
+        "wrong_state",
+        409,
+        "Not possible in this state",
+        "Read the object again and act on its present status.",
+    )
+    IDEMPOTENCY_IN_FLIGHT = ProblemType(
+        "idempotency_in_flight",
+        409,
+        "The same request is still being carried out",
+        "Wait a second and send it again with the same key.",
+    )
+    IDEMPOTENCY_MISMATCH = ProblemType(
+        "idempotency_mismatch",
+        422,
+        "This idempotency key belongs to another request",
+        "Use a new key for a new request.",
+    )
+    NOT_SUPPORTED_BY_GATEWAY = ProblemType(
+        "not_supported_by_gateway",
+        422,
+        "The gateway cannot do this",
+        "See detail for what it can do, or choose the other gateway.",
+    )
+    NO_GATEWAY = ProblemType(
+        "no_gateway",
+        422,
+        "No gateway can take this payment",
+        "Configure a gateway for this currency and mode; `counterfoil doctor` says what is missing.",
+    )
+    SIGNATURE_REFUSED = ProblemType(
+        "signature_refused",
+        400,
+        "The webhook's signature does not hold",
+        "Check that the endpoint's secret is the one configured here.",
+    )
+    TOO_LARGE = ProblemType("too_large", 413, "The request is too large", "Send less.")
+    TOO_SLOW = ProblemType("too_slow", 408, "The request took too long to arrive", "Send it again.")
+    RATE_LIMITED = ProblemType("rate_limited", 429, "Too many requests", "Wait as Retry-After says.")
+    DATABASE_AWAY = ProblemType(
+        "database_away", 503, "The database cannot be reached", "Nothing was lost; send it again in a moment."
+    )
+    INTERNAL = ProblemType(
+        "internal",
+        500,
+        "Something went wrong here",
+        "Send it again with the same Idempotency-Key; give the operator the instance id.",
+    )
+
+
+class CounterfoilError(Exception):
+    """Carries its problem type and its facts; `str()` is a sentence for a person."""
+
+    problem: ClassVar[Problem] = Problem.INTERNAL
+
+    def __init__(self, detail: str, **facts: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.facts = facts
+
+
+class InvalidRequestError(CounterfoilError):
+    problem = Problem.INVALID_REQUEST
+
+    def __init__(self, detail: str, *, field: str | None = None, **facts: Any) -> None:
+        super().__init__(detail, **({"field": field} if field else {}), **facts)
+
+
+class MalformedRequestError(CounterfoilError):
+    problem = Problem.MALFORMED_REQUEST
+
+
+class AmountNotValidError(InvalidRequestError):
+    pass
+
+
+class CardNumberRefusedError(CounterfoilError):
+    """The value itself is never kept: only the place where it stood."""
+
+    problem = Problem.PAN_NOT_ALLOWED
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field} looks like a card number; it was not stored.", field=field)
+
+
+class NotAuthenticatedError(CounterfoilError):
+    problem = Problem.NOT_AUTHENTICATED
+
+
+class NotPermittedError(CounterfoilError):
+    problem = Problem.NOT_PERMITTED
+
+    def __init__(self, *, needs: str, has: str) -> None:
+        super().__init__(f"This needs the role {needs}; the key has {has}.", needs=needs, has=has)
+
+
+class NotFoundError(CounterfoilError):
+    problem = Problem.NOT_FOUND
+
+    def __init__(self, noun: str, id_: str) -> None:
+        super().__init__(f"There is no {noun} {id_} in this mode.", noun=noun)
+
+
+class WrongStateError(CounterfoilError):
+    problem = Problem.WRONG_STATE
+
+    def __init__(self, *, command: str, state: str, because: str = "") -> None:
+        why = f": {because}" if because else ""
+        super().__init__(f"Cannot {command} while the state is {state}{why}.", command=command, state=state)
+
+
+class NotSupportedError(CounterfoilError):
+    problem = Problem.NOT_SUPPORTED_BY_GATEWAY
+
+
+class NoGatewayError(CounterfoilError):
+    problem = Problem.NO_GATEWAY
+
+
+class IdempotencyMismatchError(CounterfoilError):
+    problem = Problem.IDEMPOTENCY_MISMATCH
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was first used with another body.")
+
+
+class IdempotencyInFlightError(CounterfoilError):
+    problem = Problem.IDEMPOTENCY_IN_FLIGHT
+
+    def __init__(self) -> None:
+        super().__init__("The first request with this Idempotency-Key has not finished.")
+
+
+class SignatureRefusedError(CounterfoilError):
+    problem = Problem.SIGNATURE_REFUSED
+
+
+class TooLargeError(CounterfoilError):
+    problem = Problem.TOO_LARGE
+
+
+class TooSlowError(CounterfoilError):
+    problem = Problem.TOO_SLOW
+
+
+class RateLimitedError(CounterfoilError):
+    problem = Problem.RATE_LIMITED
+
+
+class DatabaseAwayError(CounterfoilError):
+    problem = Problem.DATABASE_AWAY
+
+
+class ConfigurationError(CounterfoilError):
+    """The service cannot start like this; the sentence says what to set."""

@@ -1,0 +1,62 @@
+"""Facts: what a gateway has said of an object, each kept once, whichever way and however often we heard it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from counterfoil.domain.money import Money
+
+
+class Kind(StrEnum):
+    """The closed list of what can be reported. The part before the dot names the object, the rest what it is now."""
+
+    ATTEMPT_OPENED = "attempt.opened"  # the PaymentIntent or order exists
+    ATTEMPT_ACTION = "attempt.requires_action"  # the customer is with the bank (3-D Secure, a redirect)
+    ATTEMPT_PROCESSING = "attempt.processing"  # the bank takes its time
+    ATTEMPT_DECLINED = "attempt.declined"  # a try failed; the attempt lives on
+    ATTEMPT_CANCELLED = "attempt.cancelled"  # the gateway will never charge on it
+    CHARGE_CREATED = "charge.created"
+    CHARGE_FAILED = "charge.failed"
+    CHARGE_AUTHORIZED = "charge.authorized"
+    CHARGE_VOIDED = (
+        "charge.voided"  # an authorisation given back: released, expired, auto-refunded uncaptured
+    )
+    CHARGE_CAPTURED = "charge.captured"
+    REFUND_PENDING = "refund.pending"
+    REFUND_SUCCEEDED = "refund.succeeded"
+    REFUND_FAILED = "refund.failed"
+    DISPUTE_INQUIRY = "dispute.inquiry"  # a question before money moves
+    DISPUTE_OPEN = "dispute.open"
+    DISPUTE_UNDER_REVIEW = "dispute.under_review"
+    DISPUTE_WITHDRAWN = "dispute.funds_withdrawn"
+    DISPUTE_REINSTATED = "dispute.funds_reinstated"
+    DISPUTE_WON = "dispute.won"
+    DISPUTE_LOST = "dispute.lost"
+    DISPUTE_CLOSED = "dispute.closed"
+
+    @property
+    def noun(self) -> str:
+        return self.value.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One thing a gateway says, in our words.
+
+    kind, object_id and amount make the fact unique within an account: `amount` is cumulative for a capture and the
+    object's own for everything else. `face` is what the attempt or charge was asked for, and must agree with our own
+    record. `our_reference` is the attempt id we sent along, when the gateway gives it back. `at` is the gateway's
+    time of the object, `detail` plain values worth keeping (brand, last4, failure, vpa, next action).
+    """
+
+    kind: Kind
+    object_id: str
+    amount: Money
+    at: datetime
+    attempt_ref: str | None = None
+    charge_ref: str | None = None
+    face: Money | None = None
+    our_reference: str | None = None
+    livemode: bool | None = None
+    detail: Mapping[str, str | int | bool | None] = field(default_factory=dict)

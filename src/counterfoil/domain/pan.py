@@ -1,0 +1,63 @@
+"""Recognising what looks like a card number, so that it is refused and never stored."""
+
+import re
+from itertools import accumulate
+from typing import Any, Final
+
+# Digits, with a space or dash between any two of them.
+RUN: Final = re.compile(r"\d(?:[ -]?\d)*", re.ASCII)
+LENGTHS: Final = range(13, 20)
+# Merchants name their orders by UUIDs; one in a thousand would else hold a card number across its dashes.
+_UUID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
+# First digits that card networks issue: Amex, Diners, JCB, Visa, Mastercard, Discover, Maestro, RuPay, UnionPay.
+_ISSUED: Final = re.compile(r"3[04-9]|4|5|6|2[2-7]|81|82")
+
+
+def looks_like_card(text: str) -> bool:
+    """Whether the text holds digits that a card network could have issued (length, first digits and Luhn).
+
+    They may stand beside others, as an expiry date or a security code. Not within an unbroken row of digits, or every
+    long number would hold one; nor between two letters, as in a hexadecimal digest; nor in a UUID.
+    """
+    rest = _UUID.sub(" ", text)
+    return any(_holds_card(run.group()) for run in RUN.finditer(rest) if not _inside_word(rest, run))
+
+
+def _inside_word(text: str, run: re.Match[str]) -> bool:
+    return text[run.start() - 1 : run.start()].isalpha() and text[run.end() : run.end() + 1].isalpha()
+
+
+def _holds_card(run: str) -> bool:
+    """Whether some neighbouring groups of a run's digits are a card number together."""
+    groups = re.split("[ -]", run)
+    digits, edges = "".join(groups), [0, *accumulate(map(len, groups))]
+    ends = frozenset(edges)
+    return any(
+        start + length in ends and _luhn(digits[start : start + length])
+        for start in edges
+        if _ISSUED.match(digits, start)
+        for length in LENGTHS
+    )
+
+
+def find_card(value: Any, path: str = "") -> str | None:
+    """The path of the first string or number in plain JSON values that looks like a card number."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if looks_like_card(str(name)):
+                return path or "a field's name"
+            if found := find_card(inner, f"{path}.{name}" if path else str(name)):
+                return found
+        return None
+    if isinstance(value, list):
+        return next(
+            (found for n, inner in enumerate(value) if (found := find_card(inner, f"{path}[{n}]"))), None
+        )
+    if isinstance(value, str | int | float):
+        return (path or "the body") if looks_like_card(str(value)) else None
+    return None
+
+
+def _luhn(digits: str) -> bool:
+    doubled = (int(d) * (1 + n % 2) for n, d in enumerate(reversed(digits)))
+    return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0  # noqa: PLR2004  the rule's own numbers

@@ -1,0 +1,212 @@
+"""What a gateway is: a sum of parts. A part it lacks is None, and what needs it is refused before anything is sent.
+
+    collect    open, capture, look up: every gateway
+    confirm    charge a payment method from the server (Stripe)
+    cancel     end an attempt so that the gateway itself will never charge on it (Stripe)
+    vouch      check the signature a browser brings back from the gateway's checkout (Razorpay)
+    speak      verify and read webhooks: pure, no network, no clock, no database
+    script     what a customer's browser loads to draw the gateway's own fields
+
+Every call over the network ends in one of four outcomes, and only `Unknown` needs reading before anything else.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias
+from urllib.parse import urlsplit
+
+from counterfoil.domain.call import Repeat, Verb
+from counterfoil.domain.fact import Report
+from counterfoil.domain.failure import FailureCode
+from counterfoil.domain.money import Money
+
+Raw: TypeAlias = bytes
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]  # names in lower case, as ASGI gives them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The gateway did it, or told us how things stand.
+
+    ref is the PaymentIntent or order; reports are all facts in the answer; client_secret and next_action are for the
+    customer's browser alone and are never stored or logged.
+    """
+
+    ref: str | None = None
+    reports: tuple[Report, ...] = ()
+    client_secret: str | None = field(default=None, repr=False)
+    next_action: Mapping[str, object] | None = field(default=None, repr=False)
+    raw: Raw = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """The bank or the customer said no. The attempt lives on; the same key would replay the same no."""
+
+    code: FailureCode
+    gateway_code: str  # the gateway's own word, for operators
+    message: str
+    ref: str | None = None
+    reports: tuple[Report, ...] = ()
+    raw: Raw = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Certainly not executed: not connected, TLS, 400, 401, 403, 404, 429. May be sent again with the same key."""
+
+    code: FailureCode
+    gateway_code: str
+    message: str
+    status: int | None = None  # None: no connection was made
+    retry_after_s: int | None = None
+    already: bool = (
+        False  # refused because it had been done before (already captured, already cancelled): fetch it
+    )
+    raw: Raw = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """Anything else: timeout, reset, 5xx, an unreadable answer. Read before anything else."""
+
+    message: str
+    status: int | None = None
+    raw: Raw = field(default=b"", repr=False)
+
+
+Outcome: TypeAlias = Accepted | Declined | Refused | Unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What an attempt is opened with. `reference` is our attempt id: it goes along and comes back in every event."""
+
+    reference: str
+    payment_id: str
+    amount: Money
+    capture: Literal["automatic", "manual"]
+    description: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    customer_email: str | None = None
+    redirects: bool = True  # methods that send the customer away and back; a confirm then needs a return_url
+    hold_minutes: int = (
+        7200  # how long an authorisation may stand before the gateway gives it back (Razorpay)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """What to charge: exactly one of a saved or test payment method, or a token the browser made for one use."""
+
+    payment_method: str | None = field(default=None, repr=False)
+    confirmation_token: str | None = field(default=None, repr=False)
+    off_session: bool = False
+
+
+class Collect(Protocol):
+    repeat: Mapping[Verb, Repeat]
+
+    async def open(self, opening: Opening, *, key: str) -> Outcome:
+        """Make the PaymentIntent or order, unconfirmed and undisclosed. Accepted.ref is its id."""
+        ...
+
+    async def capture(self, ref: str, charge_ref: str, amount: Money, *, key: str) -> Outcome:
+        """Take the authorised money, all or (where the gateway can) part."""
+        ...
+
+    async def look_up(self, ref: str) -> Outcome:
+        """How the attempt stands now: Accepted with the facts of it and of every charge in it."""
+        ...
+
+    async def find(self, opening: Opening, *, since: datetime) -> Outcome:
+        """The attempt of an opening whose answer was lost, by our reference. Accepted.ref is None where none is seen.
+
+        Raises nothing; one empty read proves no absence.
+        """
+        ...
+
+
+class Confirm(Protocol):
+    async def confirm(self, ref: str, method: Method, *, key: str, return_url: str | None) -> Outcome: ...
+
+
+class Cancel(Protocol):
+    async def cancel(self, ref: str, *, key: str) -> Outcome: ...
+
+
+class Vouch(Protocol):
+    def vouch(self, ref: str, charge_ref: str, signature: str) -> bool:
+        """Whether the gateway signed that this charge was made on our own stored attempt `ref`."""
+        ...
+
+
+class Speak(Protocol):
+    def verify(self, headers: Headers, body: bytes, *, secret: bytes, now: datetime) -> None:
+        """Raise SignatureRefusedError unless the secret vouches for these bytes."""
+        ...
+
+    def dedupe_key(self, body: bytes) -> str:
+        """What two deliveries of one event share: the signed event id, or a digest of the body. Never raises."""
+        ...
+
+    def read(self, headers: Headers, body: bytes) -> "Event":
+        """What the body says. Raises UnreadableEventError where it cannot be understood."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A verified webhook, understood. `ignored_because` says why an event yields no facts; None when it yields some."""
+
+    event_id: str | None
+    type: str
+    at: datetime | None
+    account: str | None  # the gateway's account id, where the body names one
+    livemode: bool | None
+    reports: tuple[Report, ...] = ()
+    ignored_because: str | None = None
+
+
+class UnreadableEventError(ValueError):
+    """A rightly signed body that cannot be understood: it goes to the dead letters with this reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The gateway's own script, and what a page must allow it.
+
+    `allows` maps directives of a Content-Security-Policy to the sources that the script needs there. It changes
+    without notice, by design of both gateways, so that no digest of it can be pinned.
+    """
+
+    url: str
+    allows: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of_one_origin(cls, url: str) -> "Script":
+        """A script that talks to nobody but where it came from: a sandbox's stand-in."""
+        parts = urlsplit(url)
+        origin = (f"{parts.scheme}://{parts.netloc}",)
+        return cls(url, {"script-src": origin, "connect-src": origin})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """One account at one gateway, with the parts it has."""
+
+    name: str
+    account_id: str
+    mode: str
+    collect: Collect
+    speak: Speak
+    script: Script
+    confirm: Confirm | None = None
+    cancel: Cancel | None = None
+    vouch: Vouch | None = None
+    public_key: str = ""  # the key that a browser may see
+
+
+def facts(outcome: Outcome) -> Iterable[Report]:
+    return outcome.reports if isinstance(outcome, Accepted | Declined) else ()

@@ -1,0 +1,72 @@
+"""What Razorpay's HTTP answers mean: one of the four outcomes, by status and by what the body says of itself. Pure.
+
+    200                       Accepted, unless it cannot be read or speaks of something else than was asked
+    400, 401, 403, 404, 429   Refused: Razorpay did not execute it; an unknown id is a 400 here
+    anything else             Unknown
+
+A decline never comes this way: the customer pays in Razorpay's own checkout, and payments tell what became of it.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from counterfoil.domain.failure import FailureCode
+from counterfoil.gateways.base import Outcome, Refused, Unknown, UnreadableEventError
+from counterfoil.gateways.http import Answer, Judge, retry_after_s
+from counterfoil.gateways.razorpay import failures
+from counterfoil.gateways.razorpay.shapes import Complaint, ErrorBody
+from counterfoil.gateways.wire import decode, plain
+
+_REFUSED: Final = frozenset({400, 401, 403, 404, 429})
+_BY_STATUS: Final = {
+    HTTPStatus.UNAUTHORIZED: FailureCode.MERCHANT_SETUP,
+    HTTPStatus.FORBIDDEN: FailureCode.MERCHANT_SETUP,
+    HTTPStatus.TOO_MANY_REQUESTS: FailureCode.GATEWAY_UNAVAILABLE,
+}
+# Only the sentence tells a second capture from any other bad one (gateways 2.3).
+_ALREADY_CAPTURED: Final = "already been captured"
+_SAYS_NOTHING: Final = "NA"
+
+
+def judge(read: Callable[[bytes], Outcome]) -> Judge:
+    """The reading of a call's answers; `read` takes the body of a 200 and may raise UnreadableEventError."""
+
+    def judged(answer: Answer) -> Outcome:
+        if answer.status == HTTPStatus.OK:
+            try:
+                return read(answer.body)
+            except UnreadableEventError as error:
+                return _unknown(answer, f"Razorpay's answer cannot be relied on: {error}")
+        complaint = _complaint(answer)
+        if answer.status in _REFUSED:
+            return _refused(answer, complaint)
+        return _unknown(answer, f"Razorpay answered {answer.status}: {plain(complaint.description or '')}")
+
+    return judged
+
+
+def _unknown(answer: Answer, message: str) -> Unknown:
+    return Unknown(message=message, status=answer.status, raw=answer.body)
+
+
+def _refused(answer: Answer, complaint: Complaint) -> Refused:
+    reason = None if complaint.reason == _SAYS_NOTHING else complaint.reason
+    description = complaint.description or f"Razorpay answered {answer.status}"
+    return Refused(
+        code=_BY_STATUS.get(HTTPStatus(answer.status)) or failures.of_error(reason),
+        gateway_code=plain(reason or complaint.code or f"http_{answer.status}"),
+        message=plain(description),
+        status=answer.status,
+        retry_after_s=retry_after_s(answer),
+        already=_ALREADY_CAPTURED in description,
+        raw=answer.body,
+    )
+
+
+def _complaint(answer: Answer) -> Complaint:
+    """What an error body complains of. A proxy's page in its place says no more than its status did."""
+    try:
+        return decode(answer.body, ErrorBody).error
+    except UnreadableEventError:
+        return Complaint()

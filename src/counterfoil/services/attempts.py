@@ -1,0 +1,238 @@
+"""An attempt's life: opened at a gateway, confirmed or disclosed, captured, fenced. One function a step."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from counterfoil.domain.call import Settled, Verb
+from counterfoil.domain.errors import NotSupportedError, WrongStateError
+from counterfoil.domain.payment import ENDED, Attempt, AttemptState, Charge, ChargeState, Status
+from counterfoil.domain.routing import Choice
+from counterfoil.gateways.base import Accepted, Gateway, Method, Opening, Outcome, Refused
+from counterfoil.services import calling, facts
+from counterfoil.services.context import Context
+from counterfoil.store import calls, payments
+from counterfoil.store.calls import Call, CallInFlightError
+from counterfoil.store.database import Connection
+from counterfoil.store.payments import Family
+
+# Razorpay's own longest and default: an authorisation stands five days before it is given back (gateways 2.2).
+HOLD_MINUTES: Final = 7200
+
+
+async def place(ctx: Context, conn: Connection, family: Family, choice: Choice) -> tuple[Family, Call]:
+    """Write the attempt and the intent to open it."""
+    payment = family.payment
+    gateway = ctx.directory.active(choice.gateway, payment.mode)
+    attempt = Attempt(
+        id=ctx.new_id("attempt"),
+        payment_id=payment.id,
+        number=len(family.attempts) + 1,
+        account_id=gateway.account_id,
+        gateway=gateway.name,
+        mode=payment.mode,
+        amount=payment.amount,
+        currency=payment.currency,
+        capture=_flag(family, gateway),
+        reason=choice.reason,
+        ref=None,
+        state=AttemptState.OPEN,
+        failure=None,
+        disclosed_at=None,
+        fenced_at=None,
+        dead_at=None,
+        created_at=ctx.now(),
+    )
+    await payments.insert_attempt(conn, attempt)
+    call = await calling.begin(ctx, conn, attempt, Verb.OPEN)
+    return replace(family, attempts=(*family.attempts, attempt)), call
+
+
+def _flag(family: Family, gateway: Gateway) -> str:
+    """What the gateway is told of capturing.
+
+    Automatic capture is our promise about the result. The gateway captures by itself only where this is the sole
+    unfenced attempt and it can be fenced there; everywhere else we capture, after we have claimed the payment.
+    """
+    sole = all(attempt.state in ENDED for attempt in family.attempts)
+    by_itself = family.payment.capture == "automatic" and sole and gateway.cancel is not None
+    return "automatic" if by_itself else "manual"
+
+
+def opening_of(family: Family, attempt: Attempt) -> Opening:
+    payment = family.payment
+    return Opening(
+        reference=attempt.id,
+        payment_id=payment.id,
+        amount=attempt.money,
+        capture="automatic" if attempt.capture == "automatic" else "manual",
+        description=payment.description,
+        metadata=payment.metadata,
+        customer_email=payment.customer.get("email"),
+        hold_minutes=HOLD_MINUTES,
+    )
+
+
+async def open_first(ctx: Context, family: Family, call: Call, others: Sequence[Choice]) -> Family:
+    """Make the opening call, and where it does not succeed, open at the next choice.
+
+    Nobody has seen an attempt that is only opened, so one whose outcome is unknown is abandoned, not waited for.
+    """
+    for choice in (*others, None):
+        attempt = family.attempt(call.attempt_id)
+        gateway = ctx.directory.gateway(attempt.account_id)
+        outcome = await gateway.collect.open(opening_of(family, attempt), key=call.key)
+        async with ctx.db.transaction() as conn:
+            family = await record_opening(ctx, conn, call, outcome)
+            if isinstance(outcome, Accepted) or choice is None or family.payment.status is not Status.FAILED:
+                return family
+            family, call = await place(ctx, conn, family, choice)
+    return family
+
+
+async def record_opening(ctx: Context, conn: Connection, call: Call, outcome: Outcome) -> Family:
+    """What came of an opening. Unless it was accepted, the attempt is dead."""
+    family = await calling.settle(ctx, conn, call, outcome)
+    attempt = family.attempt(call.attempt_id)
+    if not isinstance(outcome, Accepted) or attempt.ref is None:
+        return await abandon(ctx, conn, call, outcome)
+    if ctx.directory.gateway(attempt.account_id).confirm is not None:
+        return family
+    # A browser pays on it directly: from the answer that names it, it counts as disclosed.
+    await payments.update_attempt(conn, attempt.id, disclosed_at=ctx.now())
+    return facts.with_attempt(family, replace(attempt, disclosed_at=ctx.now()))
+
+
+async def abandon(ctx: Context, conn: Connection, call: Call, outcome: Outcome | None = None) -> Family:
+    """Give up an opening that nobody has seen."""
+    if not isinstance(outcome, Refused):
+        await calls.settle(
+            conn, call.id, Settled.ABANDONED, message="never disclosed", answer=None, now=ctx.now()
+        )
+    family = await payments.get(conn, call.payment_id)
+    attempt = family.attempt(call.attempt_id)
+    failure = attempt.failure or {
+        "code": "gateway_unavailable",
+        "gateway_code": None,
+        "message": "no usable answer",
+    }
+    await payments.update_attempt(conn, attempt.id, dead_at=ctx.now(), failure=failure)
+    return await facts.recompute(ctx, conn, await payments.get(conn, call.payment_id))
+
+
+async def begin_confirm(ctx: Context, conn: Connection, family: Family, attempt: Attempt) -> Call:
+    """Claim the payment where the gateway will capture by itself, and write the intent to confirm.
+
+    From this commit on the payment is pending, and is looked after should this process die.
+    """
+    gateway = ctx.directory.gateway(attempt.account_id)
+    if gateway.confirm is None:
+        raise NotSupportedError(
+            f"{gateway.name} takes no payment method by API: its own checkout collects it. Send the customer to"
+            " checkout.url, then confirm with the three razorpay_ fields.",
+            gateway=gateway.name,
+        )
+    if attempt.capture == "automatic" and not await payments.claim_winner(
+        conn, family.payment.id, attempt.id
+    ):
+        raise WrongStateError(command="confirm", state="won", because="another attempt has this payment")
+    if attempt.disclosed_at is None:
+        await payments.update_attempt(conn, attempt.id, disclosed_at=ctx.now())
+    try:
+        call = await calling.begin(ctx, conn, attempt, Verb.CONFIRM)
+    except CallInFlightError:
+        raise WrongStateError(
+            command="confirm", state="unknown", because="an earlier call has not been settled; sync first"
+        ) from None
+    await facts.confirming(ctx, conn, family.payment)
+    return call
+
+
+async def confirm(ctx: Context, family: Family, call: Call, method: Method) -> tuple[Family, Outcome]:
+    """Charge the method on the attempt."""
+    attempt = family.attempt(call.attempt_id)
+    gateway = ctx.directory.gateway(attempt.account_id)
+    if gateway.confirm is None or attempt.ref is None:  # begin_confirm has refused both
+        raise NotSupportedError(f"{gateway.name} cannot confirm.", gateway=gateway.name)
+    outcome = await gateway.confirm.confirm(
+        attempt.ref, method, key=call.key, return_url=f"{ctx.public_url}/pay/{family.payment.id}/return"
+    )
+    async with ctx.db.transaction() as conn:
+        return await calling.settle(ctx, conn, call, outcome), outcome
+
+
+def to_capture(family: Family) -> tuple[Attempt, Charge, int] | None:
+    """The authorised charge that is to be captured now, and how much; None where nothing is to be captured."""
+    payment = family.payment
+    wanted = payment.capture_requested or (payment.amount if payment.capture == "automatic" else None)
+    if wanted is None or payment.cancel_requested_at is not None:
+        return None
+    for charge in family.charges:
+        attempt = family.attempt(charge.attempt_id)
+        free = payment.winner_attempt_id in {None, attempt.id}
+        if (
+            charge.state is ChargeState.AUTHORIZED
+            and attempt.state is AttemptState.OPEN
+            and attempt.ref
+            and free
+        ):
+            return attempt, charge, wanted
+    return None
+
+
+async def capture_due(ctx: Context, payment_id: str) -> Family:
+    """Capture what is authorised and wanted: claim the payment, write the intent, call, write the outcome.
+
+    Does nothing where there is nothing to capture, or another process is at it.
+    """
+    async with ctx.db.transaction() as conn:
+        family = await payments.lock(conn, payment_id)
+        due = to_capture(family)
+        if due is None:
+            return family
+        attempt, charge, amount = due
+        if not await payments.claim_winner(conn, payment_id, attempt.id):
+            return family
+        try:
+            call = await calling.begin(ctx, conn, attempt, Verb.CAPTURE, charge_ref=charge.ref, amount=amount)
+        except CallInFlightError:
+            return family
+    gateway = ctx.directory.gateway(attempt.account_id)
+    money = replace(attempt.money, minor=amount)
+    outcome = await gateway.collect.capture(attempt.ref or "", charge.ref, money, key=call.key)
+    already = isinstance(outcome, Refused) and outcome.already
+    seen = await gateway.collect.look_up(attempt.ref or "") if already else None
+    async with ctx.db.transaction() as conn:
+        if isinstance(seen, Accepted):
+            return await calling.settle(ctx, conn, call, seen)
+        return await calling.settle(ctx, conn, call, outcome)
+
+
+async def fence(ctx: Context, payment_id: str, attempt_id: str) -> Family:
+    """End the attempt so that nothing can be captured on it: at the gateway where it can, else by our own commit."""
+    async with ctx.db.transaction() as conn:
+        family = await payments.lock(conn, payment_id)
+        attempt = family.attempt(attempt_id)
+        gateway = ctx.directory.gateway(attempt.account_id)
+        if attempt.state in ENDED or attempt.state is AttemptState.WON:
+            return family
+        if gateway.cancel is None or attempt.ref is None:
+            return await _fence_here(ctx, conn, family, attempt)
+        try:
+            call = await calling.begin(ctx, conn, attempt, Verb.CANCEL)
+        except CallInFlightError:
+            return family
+    outcome = await gateway.cancel.cancel(attempt.ref, key=call.key)
+    already = isinstance(outcome, Refused) and outcome.already
+    seen = await gateway.collect.look_up(attempt.ref) if already else None
+    async with ctx.db.transaction() as conn:
+        return await calling.settle(ctx, conn, call, seen if isinstance(seen, Accepted) else outcome)
+
+
+async def _fence_here(ctx: Context, conn: Connection, family: Family, attempt: Attempt) -> Family:
+    """A Razorpay order cannot be cancelled: from this commit on we never capture on it."""
+    if attempt.id in {call.attempt_id for call in await calls.unsettled(conn, family.payment.id)}:
+        return family
+    await payments.update_attempt(conn, attempt.id, fenced_at=ctx.now())
+    await payments.release_winner(conn, family.payment.id, attempt.id)
+    return await facts.recompute(ctx, conn, await payments.get(conn, family.payment.id))

@@ -1,0 +1,146 @@
+"""The doctor: looks at everything the service stands on, and says what to mend."""
+
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from counterfoil.domain.errors import CounterfoilError
+from counterfoil.gateways.base import Accepted, Gateway, Outcome, Refused
+from counterfoil.services import accounts
+from counterfoil.services.context import Context
+from counterfoil.settings import Settings, variable
+from counterfoil.store import health
+
+State = Literal["ok", "warn", "fail"]
+OLDEST_SERVER: Final = 150_000  # server_version_num of PostgreSQL 15
+SKEW_S: Final = 5.0  # webhooks are refused at 300; a clock that is five seconds off will not stop there
+WAITING_S: Final = 60.0  # a job that old has no worker
+# An id that no gateway has: being told so proves the way there and the key.
+NOBODY: Final = {"stripe": "pi_counterfoil_doctor", "razorpay": "order_counterfoil0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: how it is, and what to do where it is not well."""
+
+    name: str
+    state: State
+    sentence: str
+    mend: str = ""
+
+
+async def examine(ctx: Context, settings: Settings, key_file: Path) -> list[Finding]:
+    """All findings. A check that breaks is itself a finding."""
+    findings = [_key_file(key_file, settings), *_addresses(settings)]
+    for check in (_database, _gateways, _environment, _inbox):
+        try:
+            findings += await check(ctx, settings)
+        except CounterfoilError as error:
+            findings.append(
+                Finding(check.__name__.strip("_"), "fail", error.detail, error.problem.what_to_do)
+            )
+    return findings
+
+
+def _key_file(path: Path, settings: Settings) -> Finding:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        return Finding("key file", "fail", f"{path} can be read by others ({mode:04o}).", f"chmod 600 {path}")
+    where = "named by you" if settings.key_file else "made by the service"
+    return Finding("key file", "ok", f"{path} ({where}); keep a copy apart from the database.")
+
+
+def _addresses(settings: Settings) -> Sequence[Finding]:
+    url = urlsplit(settings.public_url)
+    if settings.mode == "live" and url.scheme != "https":
+        mend = f"Put TLS before the service and set {variable('public_url')} to its https address."
+        return [Finding("public address", "fail", f"{settings.public_url} is not https, in live mode.", mend)]
+    return [Finding("public address", "ok", f"Customers and gateways reach {settings.public_url}.")]
+
+
+async def _database(ctx: Context, _settings: Settings) -> list[Finding]:
+    async with ctx.db.reading() as conn:
+        version, told, waiting = (
+            await health.server(conn),
+            await health.now(conn),
+            await health.oldest_job_s(conn),
+        )
+    skew = abs((told - datetime.now(UTC)).total_seconds())
+    found = [
+        Finding("database", "ok", f"PostgreSQL {version // 10_000}.{version % 10_000} answers.")
+        if version >= OLDEST_SERVER
+        else Finding(
+            "database", "fail", f"PostgreSQL {version // 10_000} is too old.", "Use version 15 or newer."
+        ),
+        Finding("clock", "ok", f"The database's clock and ours are {skew:.1f} s apart.")
+        if skew <= SKEW_S
+        else Finding(
+            "clock", "fail", f"The database's clock and ours are {skew:.0f} s apart.", "Run NTP on both."
+        ),
+    ]
+    if waiting is not None and waiting > WAITING_S:
+        mend = "Run `counterfoil worker`, or `counterfoil serve`, which has one."
+        found.append(Finding("worker", "fail", f"The oldest job has waited {waiting:.0f} s.", mend))
+    else:
+        found.append(Finding("worker", "ok", "No job waits long."))
+    return found
+
+
+async def _gateways(ctx: Context, settings: Settings) -> list[Finding]:
+    enabled = ctx.directory.enabled(ctx.mode)
+    if not enabled:
+        names = ", ".join(map(variable, ("stripe_secret_key", "razorpay_key_id")))
+        mend = (
+            f"Set the keys of one ({names} and those beside them) and start again; or try `counterfoil demo`."
+        )
+        return [Finding("gateways", "fail", f"No gateway is configured for {ctx.mode} mode.", mend)]
+    return [await _gateway(ctx.directory.active(name, ctx.mode), settings) for name in enabled]
+
+
+async def _gateway(gateway: Gateway, settings: Settings) -> Finding:
+    outcome = await gateway.collect.look_up(NOBODY.get(gateway.name, "none"))
+    where, name = settings.base_url(gateway.name), f"gateway {gateway.name}"
+    if isinstance(outcome, Accepted) or (isinstance(outcome, Refused) and outcome.status in {400, 404}):
+        return Finding(name, "ok", f"{where} answers and takes the key.")
+    if isinstance(outcome, Refused) and outcome.status in {401, 403}:
+        return Finding(
+            name, "fail", f"{where} does not take the key.", f"Check the key of {gateway.name} and its mode."
+        )
+    return Finding(name, "fail", f"{where}: {_said(outcome)}.", "Check the network from here to there.")
+
+
+def _said(outcome: Outcome) -> str:
+    return "no answer" if isinstance(outcome, Accepted) else outcome.message.rstrip(".")
+
+
+async def _environment(ctx: Context, settings: Settings) -> list[Finding]:
+    """What the environment says otherwise than the stored settings: it only seeds, so the stored ones are in force."""
+    differing = accounts.differing(ctx.directory, settings)
+    if not differing:
+        return [Finding("environment", "ok", "The environment and the stored settings agree.")]
+    mend = "Remove the variable; the stored setting is the one in force."
+    return [
+        Finding("environment", "warn", f"{name} differs from what is stored.", mend) for name in differing
+    ]
+
+
+async def _inbox(ctx: Context, _settings: Settings) -> list[Finding]:
+    async with ctx.db.reading() as conn:
+        dead, parked, exceptions = await health.troubles(conn, ctx.merchant_id, ctx.mode)
+    if dead:
+        mend = "See `counterfoil webhooks list --status dead`; replay or ignore each."
+        return [Finding("inbox", "warn", f"{dead} webhooks could not be understood.", mend)]
+    if exceptions:
+        return [
+            Finding(
+                "exceptions",
+                "warn",
+                f"{exceptions} contradictions wait for a person.",
+                "See each payment's timeline.",
+            )
+        ]
+    return [Finding("inbox", "ok", f"No dead letters; {parked} webhooks wait for their object.")]

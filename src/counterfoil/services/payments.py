@@ -1,0 +1,381 @@
+"""A payment's life as its callers see it: create, confirm, capture, cancel, sync, read. One verb a function.
+
+A create or confirm answers with the payment, whatever the gateway said.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from counterfoil.domain import routing
+from counterfoil.domain.call import Settled, Verb
+from counterfoil.domain.errors import (
+    AmountNotValidError,
+    InvalidRequestError,
+    NotFoundError,
+    NotSupportedError,
+    WrongStateError,
+)
+from counterfoil.domain.money import Money
+from counterfoil.domain.payment import COMMANDS, Attempt, ChargeState, Command, Payment, Status
+from counterfoil.domain.routing import Choice, Feature
+from counterfoil.gateways.base import Method, Outcome
+from counterfoil.services import attempts, deciding, facts, idempotency, settling
+from counterfoil.services.context import Context
+from counterfoil.services.idempotency import Hold, Replay, Resume
+from counterfoil.store import audit, calls, payments
+from counterfoil.store.calls import Call
+from counterfoil.store.database import Connection
+from counterfoil.store.payments import Family
+
+EXPIRES: Final = timedelta(hours=24)  # how long a customer may take
+# Stripe forgets idempotency keys once they are 24 h old (gateways 1.2); past this a resend could charge anew.
+KEY_LIFE: Final = timedelta(hours=23)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and in which mode."""
+
+    actor: str
+    merchant_id: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPayment:
+    id: str
+    money: Money
+    capture: str = "automatic"
+    gateway: str | None = None
+    method: Method | None = None  # confirm at once with this
+    reference: str | None = None
+    description: str | None = None
+    customer: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    line_items: Sequence[Mapping[str, Any]] = ()
+    return_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The payment, and what the last gateway call said that only the caller may see."""
+
+    family: Family
+    outcome: Outcome | None = None
+
+
+async def create(ctx: Context, caller: Caller, new: NewPayment, hold: Hold | None = None) -> Answer | Replay:
+    """Take on a payment: choose a gateway, open an attempt there, and confirm it where a method was given.
+
+    Raises NotSupportedError or NoGatewayError before anything is written. With a hold, the idempotency record commits
+    with the first intent, and a retry after a crash goes on from where the records stand.
+    """
+    choices = choose(ctx, caller, new)
+    payment = _payment(ctx, caller, new)
+    async with ctx.db.transaction() as conn:
+        held = await idempotency.claim(ctx, conn, hold, payment.id) if hold else None
+        if isinstance(held, Replay):
+            return held
+        if held is None:
+            family, call = await _begin(ctx, conn, caller, payment, choices[0])
+    if held is not None:
+        return await _resume(ctx, caller, held, new, choices)
+    return await _carry_on(ctx, caller, await attempts.open_first(ctx, family, call, choices[1:]), new)
+
+
+async def _carry_on(
+    ctx: Context, caller: Caller, family: Family, new: NewPayment, since: datetime | None = None
+) -> Answer:
+    if new.method is None or family.payment.status not in {Status.CREATED, Status.PENDING}:
+        return Answer(family)
+    return await confirm(ctx, caller, family.payment.id, new.method, since=since)
+
+
+async def _resume(
+    ctx: Context, caller: Caller, held: Resume, new: NewPayment, choices: Sequence[Choice]
+) -> Answer:
+    """Go on with a payment whose process died: an opening that was never answered is looked for, then given up."""
+    family = await settling.sync(ctx, held.payment_id)
+    async with ctx.db.transaction() as conn:
+        family = await payments.lock(conn, held.payment_id)
+        for call in await calls.unsettled(conn, held.payment_id):
+            if call.verb is Verb.OPEN:
+                family = await attempts.abandon(ctx, conn, call)
+        if family.payment.status is not Status.FAILED or any(a.disclosed_at for a in family.attempts):
+            placed = None
+        else:
+            placed = await attempts.place(ctx, conn, family, choices[0])
+    if placed is not None:
+        family = await attempts.open_first(ctx, *placed, choices[1:])
+    return await _carry_on(ctx, caller, family, new, since=held.since)
+
+
+def choose(ctx: Context, caller: Caller, new: NewPayment) -> list[Choice]:
+    """The gateways that can take this payment, best first, each with its reason."""
+    needs = (Feature.SERVER_CONFIRM,) if new.method else ()
+    return routing.choose(new.money, ctx.directory.enabled(caller.mode), named=new.gateway, needs=needs)
+
+
+def _payment(ctx: Context, caller: Caller, new: NewPayment) -> Payment:
+    now = ctx.now()
+    return Payment(
+        id=new.id,
+        merchant_id=caller.merchant_id,
+        mode=caller.mode,
+        amount=new.money.minor,
+        currency=new.money.currency,
+        reference=new.reference,
+        description=new.description,
+        customer=dict(new.customer),
+        metadata=dict(new.metadata),
+        line_items=list(new.line_items),
+        capture=new.capture,
+        gateway=new.gateway,
+        return_url=new.return_url,
+        status=Status.CREATED,
+        amount_captured=0,
+        amount_refunded=0,
+        winner_attempt_id=None,
+        cancel_requested_at=None,
+        capture_requested=None,
+        expires_at=now + EXPIRES,
+        next_check_at=now + facts.FIRST_CHECK,
+        checks=0,
+        version=1,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+async def _begin(
+    ctx: Context, conn: Connection, caller: Caller, payment: Payment, choice: Choice
+) -> tuple[Family, Call]:
+    """The payment, its first attempt and the intent to open it, in one commit."""
+    await payments.insert(conn, payment)
+    await _audit(
+        ctx, conn, caller, payment, "payment.create", {"gateway": choice.gateway, "reason": choice.reason}
+    )
+    await deciding.before_disclosure(ctx, payment)
+    return await attempts.place(ctx, conn, Family(payment), choice)
+
+
+async def confirm(
+    ctx: Context, caller: Caller, payment_id: str, method: Method, *, since: datetime | None = None
+) -> Answer:
+    """Charge a payment method on the payment's live attempt.
+
+    `since` resumes a request whose process died: its own call is sent again under its own key, which the gateway
+    carries out once. Raises WrongStateError where the payment is past that or an outcome is unknown,
+    NotSupportedError where the gateway's own checkout must collect the method.
+    """
+    async with ctx.db.transaction() as conn:
+        family = await lock(conn, caller, payment_id)
+        mine = await _calls_since(conn, payment_id, since)
+        if mine and not (mine[-1].settled in {None, Settled.UNKNOWN} and _key_lives(ctx, mine[-1])):
+            return Answer(family)
+        if not mine:
+            COMMANDS.next(family.payment.status, Command.CONFIRM)
+            _refuse_expired(ctx, family.payment)
+            await deciding.before_confirmation(ctx, family.payment)
+            attempt = _confirmable(family)
+            await _audit(ctx, conn, caller, family.payment, "payment.confirm", {"attempt": attempt.id})
+            mine = [await attempts.begin_confirm(ctx, conn, family, attempt)]
+    family, outcome = await attempts.confirm(ctx, family, mine[-1], method)
+    if attempts.to_capture(family) is not None:
+        family = await attempts.capture_due(ctx, payment_id)
+    return Answer(family, outcome)
+
+
+async def _calls_since(conn: Connection, payment_id: str, since: datetime | None) -> list[Call]:
+    if since is None:
+        return []
+    return [
+        c
+        for c in await calls.of_payment(conn, payment_id)
+        if c.verb is Verb.CONFIRM and c.started_at >= since
+    ]
+
+
+def _key_lives(ctx: Context, call: Call) -> bool:
+    return ctx.now() - call.started_at < KEY_LIFE
+
+
+def _refuse_expired(ctx: Context, payment: Payment) -> None:
+    if ctx.now() >= payment.expires_at:
+        raise WrongStateError(command="confirm", state="expired", because="make a new payment")
+
+
+def _confirmable(family: Family) -> Attempt:
+    attempt = facts.live_attempt(family)
+    if attempt is None or attempt.ref is None:
+        raise WrongStateError(
+            command="confirm",
+            state=family.payment.status.value,
+            because="no attempt is open at a gateway; sync first",
+        )
+    return attempt
+
+
+async def confirm_by_checkout(
+    ctx: Context, caller: Caller, payment_id: str, *, order_id: str, charge_ref: str, signature: str
+) -> Answer:
+    """What a browser brings back from Razorpay's checkout: vouched for by signature over our own stored order id.
+
+    The signature proves that the gateway made the charge, not how it stands: that is asked.
+    """
+    async with ctx.db.reading() as conn:
+        family = await _get(conn, caller, payment_id)
+    attempt = next((a for a in family.attempts if a.ref == order_id and a.ref is not None), None)
+    if attempt is None:
+        raise InvalidRequestError(
+            "razorpay_order_id is not an order of this payment.", field="razorpay_order_id"
+        )
+    vouch = ctx.directory.gateway(attempt.account_id).vouch
+    if vouch is None:
+        raise NotSupportedError(f"{attempt.gateway} does not sign checkouts.", gateway=attempt.gateway)
+    if not vouch.vouch(attempt.ref or "", charge_ref, signature):
+        raise InvalidRequestError(
+            "razorpay_signature does not hold for this order.", field="razorpay_signature"
+        )
+    async with ctx.db.transaction() as conn:
+        await _audit(ctx, conn, caller, family.payment, "payment.confirm", {"charge": charge_ref})
+    return Answer(await settling.sync(ctx, payment_id))
+
+
+async def capture(ctx: Context, caller: Caller, payment_id: str, amount: int | None) -> Answer:
+    """Take authorised money: all of it, or part where the gateway can.
+
+    Captured already with the same amount: answers the payment as it stands.
+    """
+    async with ctx.db.transaction() as conn:
+        family = await lock(conn, caller, payment_id)
+        payment = family.payment
+        wanted = payment.amount if amount is None else amount
+        if payment.status is Status.CAPTURED and payment.amount_captured == wanted:
+            return Answer(family)
+        COMMANDS.next(payment.status, Command.CAPTURE)
+        _check_amount(family, wanted)
+        await payments.update(conn, payment.id, capture_requested=wanted)
+        await _audit(ctx, conn, caller, payment, "payment.capture", {"amount": wanted})
+    return Answer(await attempts.capture_due(ctx, payment_id))
+
+
+def _check_amount(family: Family, wanted: int) -> None:
+    payment = family.payment
+    if not 0 < wanted <= payment.amount:
+        raise AmountNotValidError(
+            f"amount must be between 1 and the authorised {payment.amount}.", field="amount"
+        )
+    holder = next((c for c in family.charges if c.state is ChargeState.AUTHORIZED), None)
+    if holder is not None and wanted < payment.amount:
+        gateway = family.attempt(holder.attempt_id).gateway
+        routing.require(
+            gateway, Feature.PARTIAL_CAPTURE, f"capture part of an authorisation; capture {payment.amount}"
+        )
+
+
+async def cancel(ctx: Context, caller: Caller, payment_id: str) -> Answer:
+    """End the payment: every attempt is fenced, an authorisation is given back.
+
+    Raises WrongStateError where money was taken: that is a refund.
+    """
+    async with ctx.db.transaction() as conn:
+        family = await lock(conn, caller, payment_id)
+        payment = family.payment
+        COMMANDS.next(payment.status, Command.CANCEL)
+        if payment.cancel_requested_at is None:
+            await payments.update(
+                conn, payment.id, cancel_requested_at=ctx.now(), next_check_at=ctx.now() + facts.FIRST_CHECK
+            )
+            await _audit(ctx, conn, caller, payment, "payment.cancel", {})
+    for attempt in family.attempts:
+        await attempts.fence(ctx, payment_id, attempt.id)
+    async with ctx.db.transaction() as conn:
+        family = await facts.recompute(ctx, conn, await payments.lock(conn, payment_id))
+    if family.payment.status is Status.CAPTURED:
+        raise WrongStateError(
+            command="cancel", state="captured", because="the money was taken meanwhile; refund it"
+        )
+    return Answer(family)
+
+
+async def sync(ctx: Context, caller: Caller, payment_id: str) -> Answer:
+    """Ask the gateways how the payment stands, now."""
+    async with ctx.db.reading() as conn:
+        await _get(conn, caller, payment_id)
+    return Answer(await settling.sync(ctx, payment_id))
+
+
+async def look(ctx: Context, caller: Caller, payment_id: str) -> Answer:
+    """Ask the gateways as `sync` does; where the payment is pending, tell too what its live attempt's gateway says now.
+
+    Facts are what was ever said, in any order; what the customer has to do next is only in the latest answer.
+    """
+    family = (await sync(ctx, caller, payment_id)).family
+    attempt = facts.live_attempt(family)
+    if family.payment.status is not Status.PENDING or attempt is None or attempt.ref is None:
+        return Answer(family)
+    return Answer(family, await ctx.directory.gateway(attempt.account_id).collect.look_up(attempt.ref))
+
+
+async def of_link(ctx: Context, payment_id: str) -> tuple[Family, bool]:
+    """The payment of a link that we signed, whatever its mode, and whether a call for it is under way.
+
+    Raises NotFoundError.
+    """
+    async with ctx.db.reading() as conn:
+        try:
+            family = await payments.get(conn, payment_id)
+        except LookupError:
+            raise NotFoundError("payment", payment_id) from None
+        return family, bool(await calls.unsettled(conn, payment_id))
+
+
+async def get(ctx: Context, caller: Caller, payment_id: str) -> Family:
+    async with ctx.db.reading() as conn:
+        return await _get(conn, caller, payment_id)
+
+
+async def _get(conn: Connection, caller: Caller, payment_id: str) -> Family:
+    try:
+        return await payments.get(conn, payment_id, merchant_id=caller.merchant_id, mode=caller.mode)
+    except LookupError:
+        raise NotFoundError("payment", payment_id) from None
+
+
+async def lock(conn: Connection, caller: Caller, payment_id: str) -> Family:
+    """The payment locked, if it is this caller's. Raises NotFoundError."""
+    try:
+        family = await payments.lock(conn, payment_id)
+    except LookupError:
+        raise NotFoundError("payment", payment_id) from None
+    if (family.payment.merchant_id, family.payment.mode) != (caller.merchant_id, caller.mode):
+        raise NotFoundError("payment", payment_id)
+    return family
+
+
+async def page(
+    ctx: Context, narrow: payments.Filter, *, limit: int, before: str | None
+) -> tuple[list[Family], str | None]:
+    """A page of payments, newest first, and the cursor of the next."""
+    async with ctx.db.reading() as conn:
+        ids = await payments.page(conn, narrow, limit=limit + 1, before=before)
+        found = await payments.families(conn, ids[:limit])
+    return found, (ids[limit - 1] if len(ids) > limit else None)
+
+
+async def _audit(
+    ctx: Context, conn: Connection, caller: Caller, payment: Payment, action: str, detail: Mapping[str, Any]
+) -> None:
+    await audit.record(
+        conn,
+        merchant_id=payment.merchant_id,
+        mode=payment.mode,
+        at=ctx.now(),
+        actor=caller.actor,
+        action=action,
+        object_id=payment.id,
+        detail=detail,
+    )

@@ -1,0 +1,157 @@
+"""What is not known is asked about: unknown outcomes are settled by reading, never by guessing and never by age.
+
+The gateway is read, its facts are learned, and the call's own effect is looked for among them. Absence counts only
+after twice our timeout and two empty reads (gateways 1.2 and 2.2: a lost answer may still be under way).
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from counterfoil.domain.call import Settled, Verb
+from counterfoil.domain.fact import Kind
+from counterfoil.domain.payment import ENDED, Attempt, Status
+from counterfoil.gateways.base import Accepted
+from counterfoil.gateways.http import TOTAL_S
+from counterfoil.services import attempts, facts
+from counterfoil.services.context import Context
+from counterfoil.services.facts import DisagreementError
+from counterfoil.store import audit, calls, payments
+from counterfoil.store import facts as stored_facts
+from counterfoil.store.calls import Call
+from counterfoil.store.database import Connection
+from counterfoil.store.facts import Source
+from counterfoil.store.payments import Family
+
+# After twice our timeout, whatever was sent has arrived or never will.
+ABSENCE_COUNTS_AFTER: Final = timedelta(seconds=2 * TOTAL_S)
+EMPTY_READS: Final = 2
+
+# The fact that shows a call's effect. Any of these on the attempt after a confirm says that it was carried out.
+EFFECTS: Final = {
+    Verb.CONFIRM: frozenset(
+        {
+            Kind.ATTEMPT_ACTION, Kind.ATTEMPT_PROCESSING, Kind.ATTEMPT_DECLINED,
+            Kind.CHARGE_CREATED, Kind.CHARGE_FAILED, Kind.CHARGE_AUTHORIZED, Kind.CHARGE_CAPTURED,
+        }
+    ),
+    Verb.CAPTURE: frozenset({Kind.CHARGE_CAPTURED, Kind.CHARGE_VOIDED}),
+    Verb.CANCEL: frozenset({Kind.ATTEMPT_CANCELLED, Kind.CHARGE_CAPTURED}),
+}  # fmt: skip
+FAILURES: Final = frozenset({Kind.ATTEMPT_DECLINED, Kind.CHARGE_FAILED})
+
+
+async def sync(ctx: Context, payment_id: str) -> Family:
+    """Ask every gateway how the payment's attempts stand, settle what was unknown, and do what is due."""
+    family = await _read(ctx, payment_id)
+    for attempt in family.attempts:
+        family = await _look_at(ctx, family, attempt)
+    await attempts.capture_due(ctx, payment_id)
+    return await _end(ctx, payment_id)
+
+
+async def _read(ctx: Context, payment_id: str) -> Family:
+    async with ctx.db.reading() as conn:
+        return await payments.get(conn, payment_id)
+
+
+async def _look_at(ctx: Context, family: Family, attempt: Attempt) -> Family:
+    """Read one attempt at its gateway and learn what it says."""
+    collect = ctx.directory.gateway(attempt.account_id).collect
+    if attempt.ref is not None:
+        outcome = await collect.look_up(attempt.ref)
+    elif attempt.dead_at is None:
+        since = attempt.created_at - ABSENCE_COUNTS_AFTER
+        outcome = await collect.find(attempts.opening_of(family, attempt), since=since)
+    else:
+        return family
+    if not isinstance(outcome, Accepted):
+        return family
+    async with ctx.db.transaction() as conn:
+        family = await payments.lock(conn, family.payment.id)
+        if outcome.ref and family.attempt(attempt.id).ref is None:
+            await payments.update_attempt(conn, attempt.id, ref=outcome.ref)
+            family = await payments.get(conn, family.payment.id)
+        try:
+            source = Source(kind="sweep", id=family.payment.id)
+            family = await facts.apply(ctx, conn, family, outcome.reports, source)
+        except DisagreementError as lie:
+            await _report_lie(ctx, conn, family, attempt, str(lie))
+        for call in await calls.unsettled(conn, family.payment.id):
+            if call.attempt_id == attempt.id:
+                family = await _settle(ctx, conn, family, call, found=outcome.ref is not None)
+        return family
+
+
+async def _settle(ctx: Context, conn: Connection, family: Family, call: Call, *, found: bool) -> Family:
+    """Settle one call by what the gateway was just read to say."""
+    old = ctx.now() - call.started_at >= ABSENCE_COUNTS_AFTER
+    if call.verb is Verb.OPEN:
+        if found:
+            return await _write(ctx, conn, family, call, Settled.ACCEPTED, "found by our reference")
+        if old and await calls.count_read(conn, call.id) >= EMPTY_READS:
+            return await attempts.abandon(ctx, conn, call)
+        return family
+    known = await stored_facts.of_payment(conn, family.payment.id)
+    seen = {
+        fact.kind
+        for fact in known
+        if fact.attempt_id == call.attempt_id
+        and fact.kind in EFFECTS[call.verb]
+        and fact.said_at >= _since(call)
+    }
+    if seen:
+        declined = call.verb is Verb.CONFIRM and seen <= FAILURES
+        return await _write(
+            ctx, conn, family, call, Settled.DECLINED if declined else Settled.ACCEPTED, "seen by reading"
+        )
+    if old and await calls.count_read(conn, call.id) >= EMPTY_READS:
+        return await _write(ctx, conn, family, call, Settled.ABANDONED, "not carried out, by reading twice")
+    if call.settled is None and old:
+        return await _write(ctx, conn, family, call, Settled.UNKNOWN, "no answer was recorded")
+    return family
+
+
+def _since(call: Call) -> datetime:
+    """Gateways count in whole seconds, and their clocks and ours differ a little."""
+    return (
+        call.started_at - timedelta(seconds=5)
+        if call.verb is Verb.CONFIRM
+        else call.started_at - timedelta(days=3650)
+    )
+
+
+async def _write(
+    ctx: Context, conn: Connection, family: Family, call: Call, settled: Settled, message: str
+) -> Family:
+    await calls.settle(conn, call.id, settled, message=message, answer=None, now=ctx.now())
+    return await facts.recompute(ctx, conn, family)
+
+
+async def _report_lie(
+    ctx: Context, conn: Connection, family: Family, attempt: Attempt, sentence: str
+) -> None:
+    await audit.open_exception(
+        conn,
+        id_=ctx.new_id("exception"),
+        merchant_id=family.payment.merchant_id,
+        mode=family.payment.mode,
+        kind="gateway_contradicts",
+        subject=attempt.id,
+        payment_id=family.payment.id,
+        sentence=sentence,
+        now=ctx.now(),
+    )
+
+
+async def _end(ctx: Context, payment_id: str) -> Family:
+    """Fence what is past its time or was asked to end, and let the status follow."""
+    family = await _read(ctx, payment_id)
+    payment = family.payment
+    expired = ctx.now() >= payment.expires_at and payment.status in {Status.CREATED, Status.PENDING}
+    if expired or payment.cancel_requested_at is not None:
+        for attempt in family.attempts:
+            if attempt.state not in ENDED:
+                family = await attempts.fence(ctx, payment_id, attempt.id)
+        async with ctx.db.transaction() as conn:
+            return await facts.recompute(ctx, conn, await payments.lock(conn, payment_id))
+    return family

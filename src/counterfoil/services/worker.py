@@ -1,0 +1,113 @@
+"""The worker: binds the queue's entrypoints and the sweeps to services.
+
+A job only names a row. Attempts are counted on the rows, because a job re-picked from a dead worker does not count
+as one; and a cancelled job would be deleted, so cancellation becomes a retry.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+from pgqueuer import PgQueuer, run
+from pgqueuer.core.executors import EntrypointExecutor
+from pgqueuer.errors import RetryRequested
+from pgqueuer.models import Job
+
+from counterfoil.domain.errors import DatabaseAwayError
+from counterfoil.services import attempts, inbox, sweeping
+from counterfoil.services.context import Context
+from counterfoil.store import queue
+
+# A dead worker's jobs are picked up again within about eight seconds: heartbeat and dequeue timeout together.
+HEARTBEAT: Final = timedelta(seconds=6)
+DEQUEUE: Final = timedelta(seconds=1)  # also the poll that covers a lost NOTIFY
+RESTART: Final = timedelta(seconds=1)
+BATCH: Final = 20
+PRUNE_EVERY_S: Final = 3600.0
+# The first look after a jump of the sandbox's clock or a start is at once, then one look a second.
+SWEEP_EVERY_S: Final = 1.0
+
+log = structlog.get_logger()
+
+
+class KeepOnCancel(EntrypointExecutor):
+    """A job cut off by a stopping worker stays queued; PgQueuer alone would delete it."""
+
+    async def execute(self, job: Job, context: Any) -> None:
+        try:
+            await super().execute(job, context)
+        except asyncio.CancelledError:
+            raise RetryRequested(timedelta(0), "worker stopped") from None
+
+
+async def work(ctx: Context, url: str, stop: asyncio.Event) -> None:
+    """Take jobs and sweep until told to stop; then finish what is in hand. Survives a restart of PostgreSQL.
+
+    `url` is a direct connection: LISTEN is lost behind a transaction pooler.
+    """
+
+    @asynccontextmanager
+    async def factory() -> AsyncIterator[PgQueuer]:
+        async with queue.listening(url) as driver:
+            jobs = PgQueuer(driver)
+            _bind(ctx, jobs)
+            yield jobs
+
+    sweeps = [
+        asyncio.create_task(
+            _every(SWEEP_EVERY_S, stop, lambda: sweeping.due_letters(ctx)), name="sweep inbox"
+        ),
+        asyncio.create_task(
+            _every(SWEEP_EVERY_S, stop, lambda: sweeping.due_payments(ctx)), name="sweep payments"
+        ),
+        asyncio.create_task(_every(PRUNE_EVERY_S, stop, lambda: sweeping.prune(ctx)), name="prune"),
+    ]
+    try:
+        await run(
+            factory,
+            dequeue_timeout=DEQUEUE,
+            batch_size=BATCH,
+            heartbeat_timeout=HEARTBEAT,
+            shutdown_on_listener_failure=True,
+            restart_on_failure=True,
+            restart_delay=RESTART,
+            shutdown=stop,
+        )
+    finally:
+        stop.set()
+        await asyncio.gather(*sweeps, return_exceptions=True)
+
+
+def _bind(ctx: Context, jobs: PgQueuer) -> None:
+    @jobs.entrypoint(queue.UNDERSTAND, executor_factory=KeepOnCancel)
+    async def understand(job: Job) -> None:
+        letter_id = (job.payload or b"").decode()
+        try:
+            await inbox.understand(ctx, letter_id)
+        except DatabaseAwayError:
+            raise  # nothing can be written now; the sweep finds the row
+        except Exception as error:  # noqa: BLE001  one bad letter must not stop the others: it is parked with its error
+            log.warning("webhook not understood", webhook=letter_id, error=type(error).__name__)
+            await inbox.failed(ctx, letter_id, error)
+
+    @jobs.entrypoint(queue.LOOK_AFTER, executor_factory=KeepOnCancel)
+    async def look_after(job: Job) -> None:
+        await attempts.capture_due(ctx, (job.payload or b"").decode())
+
+
+async def _every(seconds: float, stop: asyncio.Event, sweep: Callable[[], Awaitable[object]]) -> None:
+    """Sweep, wait, and sweep again; a sweep that fails is told and tried again."""
+    while not stop.is_set():
+        try:
+            await sweep()
+        except DatabaseAwayError:
+            log.warning("sweep skipped", reason="database away")
+        except Exception as error:
+            log.exception("sweep failed", error=type(error).__name__)
+        try:
+            await asyncio.wait_for(stop.wait(), seconds)
+        except TimeoutError:
+            continue

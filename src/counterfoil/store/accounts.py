@@ -1,0 +1,102 @@
+"""Merchants, their gateway accounts, and the secrets that hang on them (sealed: this room cannot read them)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from counterfoil.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    id: str
+    merchant_id: str
+    gateway: str
+    mode: str
+    external_id: str | None
+    public_key: str
+    secret_key: bytes = field(repr=False)
+    secret_last4: str
+    secret_updated_at: datetime
+    captures_by_itself: bool
+    draining_since: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSecret:
+    id: str
+    account_id: str
+    secret: bytes = field(repr=False)
+    last4: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
+_ACCOUNT: Final = ", ".join(Account.__dataclass_fields__)
+_SECRET: Final = ", ".join(WebhookSecret.__dataclass_fields__)
+
+
+async def the_merchant(conn: Connection) -> str | None:
+    """The one merchant's id, or None before the first start."""
+    found: str | None = await conn.fetchval("SELECT id FROM merchants ORDER BY id LIMIT 1")
+    return found
+
+
+async def insert_merchant(conn: Connection, id_: str, name: str, now: datetime) -> None:
+    await conn.execute("INSERT INTO merchants (id, name, created_at) VALUES ($1, $2, $3)", id_, name, now)
+
+
+async def seeding_lock(conn: Connection) -> None:
+    """Held to the end of the transaction, so that two processes starting at once seed once."""
+    await conn.execute("SELECT pg_advisory_xact_lock(7271002)")
+
+
+async def insert(conn: Connection, account: Account) -> None:
+    await conn.execute(
+        f"INSERT INTO gateway_accounts ({_ACCOUNT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        *(getattr(account, name) for name in Account.__dataclass_fields__),
+    )
+
+
+async def insert_secret(conn: Connection, secret: WebhookSecret) -> None:
+    await conn.execute(
+        f"INSERT INTO webhook_secrets ({_SECRET}) VALUES ($1, $2, $3, $4, $5, $6)",
+        *(getattr(secret, name) for name in WebhookSecret.__dataclass_fields__),
+    )
+
+
+async def all_accounts(conn: Connection) -> list[Account]:
+    rows = await conn.fetch(f"SELECT {_ACCOUNT} FROM gateway_accounts ORDER BY id")
+    return [Account(**row) for row in rows]
+
+
+async def live_secrets(conn: Connection, now: datetime) -> list[WebhookSecret]:
+    """The webhook secrets that still verify, newest first."""
+    rows = await conn.fetch(
+        f"SELECT {_SECRET} FROM webhook_secrets WHERE expires_at IS NULL OR expires_at > $1 ORDER BY created_at DESC",
+        now,
+    )
+    return [WebhookSecret(**row) for row in rows]
+
+
+async def learn_external_id(conn: Connection, account_id: str, external_id: str) -> str:
+    """Keep the gateway's own account id the first time it is told; answer the one that is kept.
+
+    Read first: an update would lock the row that every event of this account shares, until each commits.
+    """
+    kept: str | None = await conn.fetchval(
+        "SELECT external_id FROM gateway_accounts WHERE id = $1", account_id
+    )
+    if kept is not None:
+        return kept
+    learned: str = await conn.fetchval(
+        "UPDATE gateway_accounts SET external_id = coalesce(external_id, $2) WHERE id = $1 RETURNING external_id",
+        account_id,
+        external_id,
+    )
+    return learned
+
+
+async def set_captures_by_itself(conn: Connection, account_id: str, *, does: bool) -> None:
+    await conn.execute("UPDATE gateway_accounts SET captures_by_itself = $2 WHERE id = $1", account_id, does)

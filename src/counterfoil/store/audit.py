@@ -1,0 +1,69 @@
+"""The audit log, written in the transaction of the act; and exceptions, which wait for a person."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from counterfoil.store.database import Connection
+
+
+async def record(
+    conn: Connection,
+    *,
+    merchant_id: str,
+    mode: str,
+    at: datetime,
+    actor: str,
+    action: str,
+    object_id: str,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    await conn.execute(
+        "INSERT INTO audit (merchant_id, mode, at, actor, action, object_id, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        merchant_id,
+        mode,
+        at,
+        actor,
+        action,
+        object_id,
+        dict(detail or {}),
+    )
+
+
+async def open_exception(
+    conn: Connection,
+    *,
+    id_: str,
+    merchant_id: str,
+    mode: str,
+    kind: str,
+    subject: str,
+    payment_id: str | None,
+    sentence: str,
+    now: datetime,
+) -> None:
+    """Call a person, once for this kind and subject."""
+    await conn.execute(
+        """
+        INSERT INTO exceptions (id, merchant_id, mode, kind, subject, payment_id, sentence, opened_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (kind, subject) DO NOTHING
+        """,
+        id_,
+        merchant_id,
+        mode,
+        kind,
+        subject,
+        payment_id,
+        sentence,
+        now,
+    )
+
+
+async def open_exceptions(conn: Connection, merchant_id: str, mode: str) -> list[dict[str, Any]]:
+    rows = await conn.fetch(
+        "SELECT id, kind, subject, payment_id, sentence, opened_at FROM exceptions"
+        " WHERE merchant_id = $1 AND mode = $2 AND resolved_at IS NULL ORDER BY opened_at",
+        merchant_id,
+        mode,
+    )
+    return [dict(row) for row in rows]

@@ -1,0 +1,134 @@
+"""The database: a pool, and transactions that mark themselves so that no gateway is called inside one.
+
+Everything is READ COMMITTED: money is decided by conditional updates and row locks, never by read, decide, write.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+import msgspec
+from asyncpg.pool import PoolConnectionProxy
+
+from counterfoil.domain.boundary import transaction_open
+from counterfoil.domain.errors import DatabaseAwayError
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+Hook: TypeAlias = Callable[[str], Awaitable[None]]
+
+ACQUIRE_S: Final = 2.0  # a gateway waits five seconds for its answer; two leave it time to hear a 503
+CONNECT_S: Final = 5.0
+STATEMENT_S: Final = 30.0  # no statement of ours takes one; a stuck one must not hold its locks for ever
+POOL_SIZE: Final = 16  # two cores are busy with eight; the rest wait for locks
+
+AWAY = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.DiskFullError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+class Database:
+    """A pool of connections. `before_commit` and `after_commit` are told of every commit: for crash tests."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, on_commit: Hook | None = None) -> None:
+        self._pool = pool
+        self._on_commit = on_commit
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A transaction that commits at the end of the block. Raises DatabaseAwayError where there is no database.
+
+        An error in the commit itself leaves the outcome unknown: whoever retries looks its own key up first.
+        """
+        async with self._connection() as conn:
+            transaction = conn.transaction()
+            await transaction.start()
+            try:
+                with transaction_open():
+                    yield conn
+            except BaseException:
+                await _roll_back(transaction)
+                raise
+            await self._hook("before commit")
+            await transaction.commit()
+        await self._hook("after commit")
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """A connection for single reads, each its own transaction."""
+        async with self._connection() as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_S) as conn:
+                yield conn
+        except AWAY as away:
+            raise DatabaseAwayError(f"The database cannot be reached: {type(away).__name__}.") from away
+        except TimeoutError as slow:
+            raise DatabaseAwayError("The database did not answer in time.") from slow
+
+    async def _hook(self, moment: str) -> None:
+        if self._on_commit is not None:
+            await self._on_commit(moment)
+
+    async def ping(self) -> None:
+        async with self._connection() as conn:
+            await conn.fetchval("SELECT 1")
+
+    async def close(self) -> None:
+        try:
+            await asyncio.wait_for(self._pool.close(), CONNECT_S)
+        except (TimeoutError, *AWAY):
+            self._pool.terminate()
+
+
+async def _roll_back(transaction: Any) -> None:
+    """Roll back; where the connection is gone, PostgreSQL has done so already."""
+    try:
+        await transaction.rollback()
+    except AWAY:
+        return
+
+
+async def connect(
+    url: str, *, size: int = POOL_SIZE, pooled: bool = False, on_commit: Hook | None = None
+) -> Database:
+    """Open a pool. `pooled` says that a transaction pooler stands before PostgreSQL: no named prepared statements."""
+    try:
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=CONNECT_S,
+            command_timeout=STATEMENT_S,
+            statement_cache_size=0 if pooled else 512,
+            init=prepare,
+        )
+    except (TimeoutError, *AWAY) as away:
+        raise DatabaseAwayError(f"The database cannot be reached: {type(away).__name__}.") from away
+    return Database(pool, on_commit=on_commit)
+
+
+async def prepare(conn: "asyncpg.Connection[asyncpg.Record] | Connection") -> None:
+    """Give a connection our codec: jsonb goes in and comes out as plain values."""
+    await conn.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=_decode, format="binary")
+
+
+def _encode(value: Any) -> bytes:
+    """PgQueuer hands over text that is JSON already; we only ever store objects and lists."""
+    return b"\x01" + (value.encode() if isinstance(value, str) else msgspec.json.encode(value))
+
+
+def _decode(data: bytes) -> Any:
+    return msgspec.json.decode(data[1:])

@@ -1,0 +1,76 @@
+"""Facts in the database: inserted once, read as sets."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from counterfoil.domain.fact import Kind, Report
+from counterfoil.domain.payment import Attempt
+from counterfoil.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """How a fact was learned: an API answer (call id), a webhook (inbox id), or a sweep (payment id)."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    id: int
+    object_id: str
+    kind: Kind
+    amount: int
+    currency: str
+    attempt_id: str
+    charge_ref: str | None
+    detail: dict[str, Any]
+    said_at: datetime
+
+
+async def insert(
+    conn: Connection,
+    attempt: Attempt,
+    report: Report,
+    *,
+    charge_ref: str | None,
+    source: Source,
+    now: datetime,
+) -> bool:
+    """Keep what was said, once. False where it was known already."""
+    new = await conn.fetchval(
+        """
+        INSERT INTO facts (account_id, object_id, kind, amount, currency, payment_id, attempt_id, charge_ref,
+                           source, source_id, detail, said_at, learned_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        ON CONFLICT (account_id, object_id, kind, amount, currency) DO NOTHING RETURNING id
+        """,
+        attempt.account_id,
+        report.object_id,
+        report.kind.value,
+        report.amount.minor,
+        report.amount.currency,
+        attempt.payment_id,
+        attempt.id,
+        charge_ref,
+        source.kind,
+        source.id,
+        dict(report.detail),
+        report.at,
+        now,
+    )
+    return new is not None
+
+
+async def of_payment(conn: Connection, payment_id: str) -> list[Fact]:
+    """All facts of a payment, in an order that does not depend on their arrival."""
+    rows = await conn.fetch(
+        """
+        SELECT id, object_id, kind, amount, currency, attempt_id, charge_ref, detail, said_at
+        FROM facts WHERE payment_id = $1 ORDER BY said_at, object_id, kind, amount
+        """,
+        payment_id,
+    )
+    return [Fact(**{**row, "kind": Kind(row["kind"])}) for row in rows]

@@ -1,0 +1,152 @@
+"""The shapes of answers, for /docs and /openapi.json. The answers themselves are made by services/views.py."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457. `code` never changes its meaning; `what_to_do` is a sentence for a person."""
+
+    type: str
+    code: str
+    title: str
+    status: int
+    detail: str
+    what_to_do: str
+
+
+class Failure(BaseModel):
+    code: str
+    advice: str
+    customer_message: str
+    gateway_code: str | None
+    message: str | None
+
+
+class ChargeAnswer(BaseModel):
+    """What came of an attempt: a ch_ or pay_."""
+
+    id: str
+    gateway_reference: str
+    status: str
+    amount: int
+    currency: str
+    amount_captured: int
+    amount_refunded: int
+    method: dict[str, Any]
+    created_at: str
+
+
+class AttemptAnswer(BaseModel):
+    """One PaymentIntent or order at one gateway account."""
+
+    id: str
+    number: int
+    gateway: str
+    account: str
+    gateway_reference: str | None
+    status: str
+    reason: str = Field(description="why this gateway")
+    failure: Failure | None
+    charges: list[ChargeAnswer]
+    created_at: str
+
+
+class CheckoutAnswer(BaseModel):
+    """Where and how the customer pays: the hosted page, or what a page of your own needs."""
+
+    url: str
+    expires_at: str
+    gateway: str | None = None
+    methods: list[str] | None = None
+    stripe: dict[str, Any] | None = None
+    razorpay: dict[str, Any] | None = None
+    next_action: dict[str, Any] | None = None
+
+
+class PaymentAnswer(BaseModel):
+    """A payment. Amounts are integers of minor units of `currency`; times are RFC 3339 in UTC."""
+
+    id: str
+    object: str
+    mode: str
+    status: str
+    amount: int
+    currency: str
+    amount_captured: int
+    amount_refunded: int
+    capture: str
+    gateway: str | None
+    reference: str | None
+    description: str | None
+    customer: dict[str, Any]
+    metadata: dict[str, str]
+    line_items: list[dict[str, Any]]
+    return_url: str | None
+    failure: Failure | None
+    attempts: list[AttemptAnswer]
+    surplus: list[ChargeAnswer]
+    checkout: CheckoutAnswer | None
+    expires_at: str
+    created_at: str
+    updated_at: str
+    version: int
+
+
+class PaymentList(BaseModel):
+    data: list[PaymentAnswer]
+    next_cursor: str | None
+
+
+class Moment(BaseModel):
+    """One line of a timeline: a decision, a call, a webhook, a fact or a journal."""
+
+    at: str
+    kind: str
+    what: str
+    id: str
+    detail: dict[str, Any]
+
+
+class Timeline(BaseModel):
+    data: list[Moment]
+    next_cursor: str | None
+
+
+class WebhookAnswer(BaseModel):
+    id: str
+    object: str
+    gateway: str
+    mode: str
+    account: str
+    type: str | None
+    status: str
+    reason: str | None
+    payment: str | None
+    deliveries: int
+    tries: int
+    next_try_at: str | None
+    received_at: str
+    last_delivery_at: str
+    processed_at: str | None
+
+
+class WebhookWithBody(WebhookAnswer):
+    headers: dict[str, str]
+    body: str
+
+
+class WebhookList(BaseModel):
+    data: list[WebhookAnswer]
+    next_cursor: str | None
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "default": {"model": ProblemDocument, "description": "A problem document"}
+}
+
+
+def says(model: type[BaseModel], status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """What an endpoint documents of its answer, which nothing validates a second time."""
+    return {status: {"model": model}}

@@ -1,0 +1,74 @@
+"""/api/payments/webhooks: the inbox and its dead letters."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from counterfoil.domain import ids
+from counterfoil.domain.errors import InvalidRequestError, NotFoundError
+from counterfoil.services import inbox as service
+from counterfoil.services import views
+from counterfoil.store import inbox
+from counterfoil.web.api.answers import PROBLEMS, WebhookAnswer, WebhookList, WebhookWithBody, says
+from counterfoil.web.api.payments import PAGE_MOST, known
+from counterfoil.web.api.strict import StrictRoute
+from counterfoil.web.security import Admin, InContext, Viewer
+
+router = APIRouter(
+    prefix="/api/payments/webhooks", tags=["webhooks"], route_class=StrictRoute, responses=PROBLEMS
+)
+Statuses = Literal["received", "processed", "parked", "dead", "ignored"]
+
+
+@router.get("", response_model=None, responses=says(WebhookList))
+async def listing(
+    ctx: InContext,
+    caller: Viewer,
+    status: Statuses | None = None,
+    gateway: Literal["stripe", "razorpay"] | None = None,
+    payment: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 50,
+    cursor: str | None = None,
+) -> dict[str, Any]:
+    """Webhooks, newest first."""
+    if cursor is not None and not ids.is_id("webhook", cursor):
+        raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
+    async with ctx.db.reading() as conn:
+        rows = await inbox.page(
+            conn,
+            caller.merchant_id,
+            caller.mode,
+            status=status,
+            gateway=gateway,
+            payment_id=payment,
+            limit=limit + 1,
+            before=cursor,
+        )
+    more = rows[limit - 1].id if len(rows) > limit else None
+    return {"data": [views.letter(row) for row in rows[:limit]], "next_cursor": more}
+
+
+@router.get("/{webhook_id}", response_model=None, responses=says(WebhookWithBody))
+async def read(ctx: InContext, caller: Viewer, webhook_id: str) -> dict[str, Any]:
+    """One webhook with its body as it came, client secrets hidden."""
+    known("webhook", webhook_id)
+    async with ctx.db.reading() as conn:
+        try:
+            row, body, headers = await inbox.get(conn, webhook_id, caller.merchant_id, caller.mode)
+        except LookupError:
+            raise NotFoundError("webhook", webhook_id) from None
+    return views.letter(row) | {"headers": headers, "body": views.shown_body(body)}
+
+
+@router.post("/{webhook_id}/replay", response_model=None, responses=says(WebhookAnswer))
+async def replay(ctx: InContext, caller: Admin, webhook_id: str) -> dict[str, Any]:
+    """Have it understood anew."""
+    known("webhook", webhook_id)
+    return views.letter(await service.replay(ctx, caller.actor, caller.merchant_id, caller.mode, webhook_id))
+
+
+@router.post("/{webhook_id}/ignore", response_model=None, responses=says(WebhookAnswer))
+async def ignore(ctx: InContext, caller: Admin, webhook_id: str) -> dict[str, Any]:
+    """Put it aside for good."""
+    known("webhook", webhook_id)
+    return views.letter(await service.ignore(ctx, caller.actor, caller.merchant_id, caller.mode, webhook_id))

@@ -1,0 +1,81 @@
+"""The application: routes, and what runs as long as it does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+
+from counterfoil.domain.errors import DatabaseAwayError
+from counterfoil.services import worker
+from counterfoil.services.context import Context, House
+from counterfoil.services.inbox import Writer
+from counterfoil.services.metrics import Metrics
+from counterfoil.web import assets, problems
+from counterfoil.web.api import answering, payments, webhooks
+from counterfoil.web.checkout.routes import Checkout
+from counterfoil.web.hooks import Hooks
+from counterfoil.web.limits import Limits
+
+VERSION = "0.1.0"
+
+
+def create_app(house: House, *, work: bool) -> FastAPI:
+    """The web application; with `work` it also runs the worker in the same process."""
+    ctx, metrics = house.context, house.metrics
+    writer = Writer(ctx)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        writer.start()
+        tasks = [asyncio.create_task(ctx.directory.keep_fresh(stop), name="keep accounts fresh")]
+        if work:
+            tasks.append(asyncio.create_task(worker.work(ctx, house.direct_url, stop), name="worker"))
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(_ended, tasks)
+            closing.callback(stop.set)
+            closing.push_async_callback(answering.drain)
+            closing.push_async_callback(writer.stop)
+            yield
+
+    app = FastAPI(title="Counterfoil", version=VERSION, lifespan=lifespan, redoc_url=None)
+    app.state.context = ctx
+    app.include_router(webhooks.router)
+    app.include_router(payments.router)
+    hooks = Hooks(ctx, writer, metrics)
+    app.router.routes.append(Route("/webhooks/stripe", hooks.stripe, methods=["POST"]))
+    app.router.routes.append(Route("/webhooks/razorpay", hooks.razorpay, methods=["POST"]))
+    app.router.routes.extend([*Checkout(ctx).routes(), *assets.ROUTES])
+    _health(app, ctx, metrics)
+    problems.install(app)
+    app.add_middleware(Limits)
+    return app
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _health(app: FastAPI, ctx: Context, metrics: Metrics) -> None:
+    async def healthz(_request: Request) -> Response:
+        """The process is alive."""
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_request: Request) -> Response:
+        """It can serve: the database answers."""
+        try:
+            await ctx.db.ping()
+        except DatabaseAwayError as away:
+            return JSONResponse({"status": "unavailable", "because": away.detail}, status_code=503)
+        return JSONResponse({"status": "ready"})
+
+    async def show_metrics(_request: Request) -> Response:
+        return PlainTextResponse(
+            await metrics.page(ctx.db), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
+
+    for path, endpoint in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", show_metrics)):
+        app.router.routes.append(Route(path, endpoint, methods=["GET"]))

@@ -1,0 +1,88 @@
+"""The server: uvicorn with every receive bounded in time and every socket counted."""
+
+import asyncio
+import socket
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# A request, from its connection or first byte to its last, in seconds: gateways send theirs in milliseconds, and the
+# largest body we take needs 200 kbit/s.
+RECEIVE_S: Final = 10.0
+KEEP_ALIVE_S: Final = 5
+# Above any honest load of one process, below the usual limit of 1024 open files less the pools'.
+CONNECTIONS: Final = 900
+DRAIN_S: Final = 25  # a payment under way answers in twenty
+BACKLOG: Final = 2048
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn closes nothing by itself: this gives every request a deadline and the server a connection cap."""
+
+    receive_s = RECEIVE_S
+    connections_most = CONNECTIONS
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it
+        super().connection_made(transport)
+        if len(self.connections) > self.connections_most:
+            transport.abort()
+            return
+        self._arm()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._arm()  # second and later requests of a kept connection
+
+    def on_message_complete(self) -> None:
+        self._disarm()
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def _arm(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.receive_s, self._expired)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _expired(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+
+def make_server(app: FastAPI, *, host: str, port: int, loop: Any = "auto") -> uvicorn.Server:
+    """A server that is not running yet."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            http=GuardedProtocol,
+            loop=loop,
+            ws="none",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=DRAIN_S,
+            backlog=BACKLOG,
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket, so that a port in use is told before anything else starts."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((host, port))
+    return bound

@@ -1,0 +1,237 @@
+"""Our requests against those of the official SDKs: what each sends for the same call, to a server that keeps it."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
+
+import pytest
+import razorpay as razorpay_sdk
+import requests
+import stripe as stripe_sdk
+
+from counterfoil.domain.money import Money
+from counterfoil.gateways.base import Method, Opening
+from counterfoil.gateways.razorpay import gateway as razorpay
+from counterfoil.gateways.stripe import gateway as stripe
+from gateways.razorpay.entities import ORDER, PAYMENT, order, payment
+from gateways.scripted import answers, client, scripted
+from gateways.stripe.objects import ATTEMPT, INTENT, charge, intent
+
+stripe_sdk.enable_telemetry = False  # it would write to the home folder
+
+SECRET = "sk_test_counterfoil_parity"
+KEY_ID, KEY_SECRET = "rzp_test_counterfoil", "counterfoil_parity_secret"
+KEY = "counterfoil-key-1"
+RETURN_URL = "https://shop.example/return?order=A 1&x=1"
+SINCE = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+HELD = charge(captured=False, amount_captured=0)
+
+
+def opening(amount):
+    return Opening(
+        reference=ATTEMPT,
+        payment_id="pmt_1",
+        amount=amount,
+        capture="manual",
+        description="Order A1 — ₹ & é",
+        metadata={"order": "A 1&b=c", "note": "₹ é"},
+        hold_minutes=600,
+    )
+
+
+def pairs(sent):
+    """Method, path, and every parameter, decoded and in no order."""
+    query = parse_qsl(sent.target.partition("?")[2], keep_blank_values=True)
+    form = "x-www-form-urlencoded" in sent.headers.get("content-type", "")
+    body = parse_qsl(sent.body.decode(), keep_blank_values=True) if form else sent.body and sent.json
+    return sent.method, sent.path, sorted(query), sorted(body) if form else body
+
+
+@asynccontextmanager
+async def recorded(answer):
+    """A server that answers everything the same, and a session for an SDK."""
+    async with scripted(answers(answer, Content_Type="application/json")) as server:
+        with requests.Session() as session:
+            yield server, session
+
+
+async def both(server, ours, theirs):
+    """What our call and the SDK's sent: one request each."""
+    await ours
+    await asyncio.to_thread(theirs)
+    assert len(server.sent) == 2
+    return server.sent
+
+
+LISTED = {"object": "list", "url": "/v1/x", "has_more": False, "data": []}
+METADATA = {
+    "counterfoil_attempt": ATTEMPT,
+    "counterfoil_payment": "pmt_1",
+    "order": "A 1&b=c",
+    "note": "₹ é",
+}
+STRIPE_CALLS = {
+    "open": (
+        intent(),
+        lambda gateway: gateway.collect.open(opening(Money(10000, "USD")), key=KEY),
+        lambda api, options: api.payment_intents.create(
+            {
+                "amount": 10000,
+                "currency": "usd",
+                "automatic_payment_methods": {"enabled": True, "allow_redirects": "always"},
+                "capture_method": "manual",
+                "description": "Order A1 — ₹ & é",
+                "metadata": METADATA,
+            },
+            options,
+        ),
+    ),
+    "confirm with a saved method, the customer away": (
+        intent(status="requires_capture", latest_charge=HELD),
+        lambda gateway: gateway.confirm.confirm(
+            INTENT, Method(payment_method="pm_1", off_session=True), key=KEY, return_url=RETURN_URL
+        ),
+        lambda api, options: api.payment_intents.confirm(
+            INTENT,
+            {
+                "payment_method": "pm_1",
+                "off_session": True,
+                "return_url": RETURN_URL,
+                "expand": ["latest_charge"],
+            },
+            options,
+        ),
+    ),
+    "confirm with a token": (
+        intent(status="requires_capture", latest_charge=HELD),
+        lambda gateway: gateway.confirm.confirm(
+            INTENT, Method(confirmation_token="ctoken_1"), key=KEY, return_url=RETURN_URL
+        ),
+        lambda api, options: api.payment_intents.confirm(
+            INTENT,
+            {"confirmation_token": "ctoken_1", "return_url": RETURN_URL, "expand": ["latest_charge"]},
+            options,
+        ),
+    ),
+    "capture": (
+        intent(status="succeeded", amount_received=6000, latest_charge=charge(amount_captured=6000)),
+        lambda gateway: gateway.collect.capture(INTENT, charge()["id"], Money(6000, "USD"), key=KEY),
+        lambda api, options: api.payment_intents.capture(
+            INTENT, {"amount_to_capture": 6000, "expand": ["latest_charge"]}, options
+        ),
+    ),
+    "cancel": (
+        intent(status="canceled"),
+        lambda gateway: gateway.cancel.cancel(INTENT, key=KEY),
+        lambda api, options: api.payment_intents.cancel(INTENT, {"expand": ["latest_charge"]}, options),
+    ),
+    "look up": (
+        intent(),
+        lambda gateway: gateway.collect.look_up(INTENT),
+        lambda api, _: api.payment_intents.retrieve(
+            INTENT, {"expand": ["latest_charge.balance_transaction"]}
+        ),
+    ),
+    "find": (
+        LISTED,
+        lambda gateway: gateway.collect.find(opening(Money(10000, "USD")), since=SINCE),
+        lambda api, _: api.payment_intents.list(
+            {
+                "created": {
+                    "gte": int(SINCE.timestamp()) - 300,
+                    "lte": int(SINCE.timestamp()) + 3600,
+                },
+                "limit": 100,
+            }
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRIPE_CALLS)
+async def test_stripe_is_sent_what_its_own_sdk_sends(name):
+    answer, ours, theirs = STRIPE_CALLS[name]
+    async with recorded(answer) as (server, session), client() as http:
+        gateway = stripe.connect(
+            http,
+            account_id="gwa_1",
+            mode="sandbox",
+            base_url=server.url,
+            secret_key=SECRET,
+            publishable_key="pk_test_counterfoil",
+        )
+        sdk = stripe_sdk.StripeClient(
+            SECRET,
+            base_addresses={"api": server.url},
+            http_client=stripe_sdk.RequestsClient(session=session, timeout=5),
+        )
+        mine, official = await both(server, ours(gateway), lambda: theirs(sdk.v1, {"idempotency_key": KEY}))
+    assert pairs(mine) == pairs(official)
+    for header in ("authorization", "stripe-version"):
+        assert mine.headers[header] == official.headers[header]
+    if mine.method == "POST":
+        assert mine.headers["idempotency-key"] == official.headers["idempotency-key"] == KEY
+
+
+RAZORPAY_CALLS = {
+    "open": (
+        order(),
+        lambda gateway: gateway.collect.open(opening(Money(50000, "INR")), key=KEY),
+        lambda api: api.order.create(
+            {
+                "amount": 50000,
+                "currency": "INR",
+                "receipt": ATTEMPT,
+                "notes": METADATA,
+                "payment": {
+                    "capture": "manual",
+                    "capture_options": {"manual_expiry_period": 600, "refund_speed": "normal"},
+                },
+            }
+        ),
+    ),
+    "capture": (
+        payment(),
+        lambda gateway: gateway.collect.capture(ORDER, PAYMENT, Money(50000, "INR"), key=KEY),
+        lambda api: api.payment.capture(PAYMENT, 50000, {"currency": "INR"}),
+    ),
+    "find": (
+        {"entity": "collection", "count": 0, "items": []},
+        lambda gateway: gateway.collect.find(opening(Money(50000, "INR")), since=SINCE),
+        lambda api: api.order.all({"receipt": ATTEMPT}),
+    ),
+}
+
+
+@asynccontextmanager
+async def razorpays(answer):
+    async with recorded(answer) as (server, session), client() as http:
+        gateway = razorpay.connect(
+            http,
+            account_id="gwa_1",
+            mode="sandbox",
+            base_url=server.url,
+            key_id=KEY_ID,
+            key_secret=KEY_SECRET,
+        )
+        sdk = razorpay_sdk.Client(session=session, auth=(KEY_ID, KEY_SECRET), base_url=server.url)
+        yield server, gateway, sdk
+
+
+@pytest.mark.parametrize("name", RAZORPAY_CALLS)
+async def test_razorpay_is_sent_what_its_own_sdk_sends(name):
+    answer, ours, theirs = RAZORPAY_CALLS[name]
+    async with razorpays(answer) as (server, gateway, sdk):
+        mine, official = await both(server, ours(gateway), lambda: theirs(sdk))
+    assert pairs(mine) == pairs(official)
+    assert mine.headers["authorization"] == official.headers["authorization"]
+
+
+async def test_razorpay_is_read_where_its_own_sdk_reads():
+    async with razorpays(order()) as (server, gateway, sdk):
+        await gateway.collect.look_up(ORDER)  # the second answer is no list: the outcome does not matter here
+        await asyncio.to_thread(sdk.order.fetch, ORDER)
+        await asyncio.to_thread(sdk.order.payments, ORDER)
+    mine, official = server.sent[:2], server.sent[2:]
+    assert [pairs(sent) for sent in mine] == [pairs(sent) for sent in official]

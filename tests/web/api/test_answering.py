@@ -1,0 +1,150 @@
+"""An action answers in time, goes on where it must, and finishes before the process ends."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from counterfoil.domain.errors import DatabaseAwayError
+from counterfoil.web.api import answering
+from service import Service, running_service, serving
+
+CHARGED = {"amount": 10_000, "currency": "USD", "payment_method": "pm_card_visa", "confirm": True}
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers are due after a fifth of a second."""
+    monkeypatch.setattr(answering, "ANSWER_S", 0.2)
+
+
+def charges_of(service: Service, payment: Any) -> list[Any]:
+    refs = {attempt["gateway_reference"] for attempt in payment["attempts"]}
+    return [c for c in service.sandbox.truth()["stripe"]["charges"] if c["payment_intent"] in refs]
+
+
+def test_a_slow_charge_is_answered_pending_and_ends_captured(service, hurried):
+    service.sandbox.fault("stripe", "payment_intents.confirm", "delay", seconds=0.7)
+    made = service.create(payment_method="pm_card_visa", confirm=True, idempotency_key="slow")
+    assert (made["status"], made["amount_captured"]) == ("pending", 0)
+    done = service.until(made["id"], "captured")
+    assert len(charges_of(service, done)) == 1
+    again = service.post("/api/payments", {"amount": 10_000, "currency": "USD", "payment_method": "pm_card_visa", "confirm": True}, idempotency_key="slow")  # fmt: skip
+    assert (again.json["id"], again.json["status"]) == (made["id"], "pending")
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_a_slow_opening_is_answered_with_the_payment_and_ends_open(service, hurried):
+    service.sandbox.fault("stripe", "payment_intents.create", "delay", seconds=0.5)
+    made = service.create()
+    assert (made["status"], made["attempts"][0]["gateway_reference"]) == ("created", None)
+    service.eventually(lambda: service.payment(made["id"])["attempts"][0]["gateway_reference"])
+
+
+def test_a_payment_is_pending_from_the_moment_its_charge_is_asked_for(service, hurried):
+    made = service.create()
+    service.sandbox.fault("stripe", "payment_intents.confirm", "delay", seconds=0.6)
+    body = {"payment_method": "pm_card_visa"}
+    answer = service.post(f"/api/payments/{made['id']}/confirm", body)
+    assert (answer.status, answer.json["status"]) == (200, "pending")
+    assert service.payment(made["id"])["status"] == "pending"
+    second = service.post(f"/api/payments/{made['id']}/confirm", body)
+    assert (second.status, second.json["code"]) == (409, "wrong_state")
+    assert service.until(made["id"], "captured")["amount_captured"] == 10_000
+
+
+def test_a_charge_that_was_refused_leaves_the_payment_as_it_was(service):
+    made = service.create()
+    service.sandbox.fault("stripe", "payment_intents.confirm", "rate_limit")
+    answer = service.post(f"/api/payments/{made['id']}/confirm", {"payment_method": "pm_card_visa"})
+    assert (answer.status, answer.json["status"]) == (200, "created")
+    assert answer.json["failure"]["code"] == "gateway_unavailable"
+
+
+def test_a_slow_retry_after_a_crash_is_answered_with_its_own_payment(service, hurried):
+    made = service.create()
+    service.create(idempotency_key="resumed slowly", payment_method="pm_card_visa", confirm=True)
+
+    async def died_after_opening() -> None:
+        async with service.context.db.transaction() as conn:
+            await conn.execute(
+                "UPDATE idempotency SET status = NULL, answer = NULL, answered_at = NULL, payment_id = $1,"
+                " leased_until = $2 WHERE key = 'resumed slowly'",
+                made["id"],
+                service.context.now() - timedelta(seconds=1),
+            )
+
+    service.run(died_after_opening())
+    service.sandbox.fault("stripe", "payment_intents.confirm", "delay", seconds=0.6)
+    again = service.post("/api/payments", CHARGED, idempotency_key="resumed slowly")
+    assert (again.status, again.json["id"], again.json["status"]) == (201, made["id"], "pending")
+    assert service.until(made["id"], "captured")
+
+
+def test_a_process_that_ends_lets_its_work_finish(fast_postgres, hurried):
+    with fast_postgres.database() as database:
+        with running_service(database.app_url, work=False) as service:
+            service.sandbox.fault("stripe", "payment_intents.confirm", "delay", seconds=0.8)
+            assert service.create(payment_method="pm_card_visa", confirm=True)["status"] == "pending"
+        assert asyncio.run(statuses(database.app_url)) == ["captured"]
+
+
+async def statuses(url: str) -> list[str]:
+    conn = await asyncpg.connect(url)
+    try:
+        return [row["status"] for row in await conn.fetch("SELECT status FROM payments")]
+    finally:
+        await conn.close()
+
+
+class Weak:
+    """A database that is lost at the n-th commit from when it is told."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+
+    async def __call__(self, moment: str) -> None:
+        if moment == "before commit" and self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                self.left = None
+                raise DatabaseAwayError("The database was lost.")
+
+
+@pytest.fixture(scope="module")
+def weak() -> Weak:
+    return Weak()
+
+
+@pytest.fixture(scope="module")
+def failing(fast_postgres, weak) -> Iterator[Service]:
+    with serving(fast_postgres, work=False, on_commit=weak) as running:
+        running.sandbox.webhooks(hold=True)  # every commit is a request's own
+        yield running
+
+
+def test_a_key_whose_work_was_cut_off_by_the_database_is_not_free(failing, weak):
+    made = failing.create()
+    path, body = f"/api/payments/{made['id']}/confirm", {"payment_method": "pm_card_chargeDeclined"}
+    weak.left = 3  # the key, the intent, and what came of it
+    lost = failing.post(path, body, idempotency_key="cut off")
+    assert (lost.status, lost.json["code"], lost.headers["retry-after"]) == (503, "database_away", "1")
+    early = failing.post(path, body, idempotency_key="cut off")
+    assert (early.status, early.json["code"]) == (409, "idempotency_in_flight")
+    failing.advance(31)
+    again = failing.post(path, body, idempotency_key="cut off")
+    assert (again.status, again.json["failure"]["code"]) == (200, "card_declined")
+    assert len(charges_of(failing, made)) == 1
+
+
+def test_a_create_cut_off_by_the_database_is_taken_up_again(failing, weak):
+    weak.left = 2  # the payment with its key is committed; what the opening came to is not
+    assert failing.post("/api/payments", CHARGED, idempotency_key="opened").status == 503
+    failing.advance(31)
+    again = failing.post("/api/payments", CHARGED, idempotency_key="opened")
+    assert (again.status, again.json["status"]) == (201, "captured")
+    assert len(charges_of(failing, again.json)) == 1
+    assert failing.rows("SELECT count(*) AS n FROM payments WHERE id = $1", again.json["id"]) == [{"n": 1}]

@@ -1,0 +1,169 @@
+"""Who may do what: one table of permission × route, held against the application's own routes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import Route
+
+from counterfoil.domain.operator import Role
+from counterfoil.services import keys
+from counterfoil.web.app import create_app
+from counterfoil.web.security import Requires
+from service import Service
+
+# The least role that each route asks for.
+WHO = """
+    POST  /api/payments                            support
+    GET   /api/payments                            viewer
+    GET   /api/payments/{payment_id}               viewer
+    GET   /api/payments/{payment_id}/timeline      viewer
+    POST  /api/payments/{payment_id}/confirm       support
+    POST  /api/payments/{payment_id}/capture       support
+    POST  /api/payments/{payment_id}/cancel        support
+    POST  /api/payments/{payment_id}/sync          support
+    GET   /api/payments/webhooks                   viewer
+    GET   /api/payments/webhooks/{webhook_id}      viewer
+    POST  /api/payments/webhooks/{webhook_id}/replay   admin
+    POST  /api/payments/webhooks/{webhook_id}/ignore   admin
+"""
+# What needs no key, and why.
+OPEN = {
+    "/webhooks/": "the gateway's signature vouches",
+    "/pay": "the customer's signed link vouches",
+    "/static": "nothing of anybody's",
+    "/healthz": "told to whoever watches",
+    "/readyz": "told to whoever watches",
+    "/metrics": "told to whoever watches: counts, no names",
+    "/openapi.json": "documentation",
+    "/docs": "documentation",
+}
+# Which roles include which: the reader's own list, not the program's.
+INCLUDED = {
+    "admin": {"admin", "approver", "support", "viewer"},
+    "approver": {"approver", "support", "viewer"},
+    "support": {"support", "viewer"},
+    "viewer": {"viewer"},
+    "auditor": {"auditor", "viewer"},
+}
+IDS = {"payment_id": "pmt_01m82q4mexgp9s3vb3tax4n4pn", "webhook_id": "whk_01m82q4mexgp9s3vb3tax4n4pn"}
+TABLE = [tuple(line.split()) for line in WHO.strip().splitlines()]
+
+
+def declared(route: APIRoute) -> str | None:
+    """The least role of the route, as it declares it."""
+    asked = [one.call.role for one in route.dependant.dependencies if isinstance(one.call, Requires)]
+    return asked[0].value if asked else None
+
+
+def all_routes(service: Service) -> Iterator[tuple[str, str, Any]]:
+    for found in iter_route_contexts(create_app(service.house, work=False).routes):
+        methods = getattr(found, "methods", None) or {"any"}
+        for method in set(methods) - {"HEAD"}:
+            yield method, found.path, found.original_route
+
+
+def test_every_route_declares_who_may_use_it(service):
+    found = {
+        (method, path, declared(route))
+        for method, path, route in all_routes(service)
+        if isinstance(route, APIRoute)
+    }
+    assert found == set(TABLE)
+
+
+def test_what_needs_no_key_is_listed_with_its_reason(service):
+    unkeyed = [path for _, path, route in all_routes(service) if not isinstance(route, APIRoute)]
+    assert len(unkeyed) >= 7
+    assert not [path for path in unkeyed if not path.startswith(tuple(OPEN))]
+    assert all(isinstance(route, APIRoute | Route) or path.startswith("/static") for _, path, route in all_routes(service))  # fmt: skip
+
+
+def test_every_route_stands_in_the_description_with_its_key(service):
+    described = service.get("/openapi.json", key="").json["paths"]
+    assert {(method.upper(), path) for path, verbs in described.items() for method in verbs} == {
+        (method, path) for method, path, _ in TABLE
+    }
+    assert all(
+        verb["security"] == [{"API key": []}] for verbs in described.values() for verb in verbs.values()
+    )
+
+
+@pytest.mark.parametrize("role", [role.value for role in Role])
+@pytest.mark.parametrize(("method", "path", "needs"), TABLE)
+def test_a_role_gets_what_it_includes_and_no_more(service, method, path, needs, role):
+    answer = service.call(method, path.format(**IDS), key=service.key(role))
+    if needs in INCLUDED[role]:
+        assert answer.status not in {401, 403}
+        return
+    assert (answer.status, answer.json["code"]) == (403, "not_permitted")
+    assert (answer.json["needs"], answer.json["has"]) == (needs, role)
+
+
+@pytest.mark.parametrize(("method", "path", "needs"), TABLE)
+def test_without_a_key_there_is_nothing(service, method, path, needs):
+    answer = service.call(method, path.format(**IDS), key="")
+    assert (answer.status, answer.json["code"]) == (401, "not_authenticated")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Bearer x", "Bearer " + "x" * 201, "Basic cf_sandbox_x", "cf_sandbox_x", "Bearer ké", "Bearer a b"],
+)  # fmt: skip
+def test_what_is_no_key_of_ours_is_refused(service, header):
+    answer = service.call("GET", "/api/payments", key="", headers={"authorization": header})
+    assert answer.status == 401
+
+
+def test_the_scheme_may_be_written_in_any_case(service):
+    sent = {"authorization": f"bearer   {service.key('viewer')} "}
+    assert service.call("GET", "/api/payments", key="", headers=sent).status == 200
+
+
+def test_a_revoked_key_is_refused_at_once(service):
+    key, text = service.run(keys.create(service.context, name="short", role=Role.VIEWER, actor="tests"))
+    assert service.get("/api/payments", key=text).status == 200
+    assert service.run(keys.revoke(service.context, key.id, "tests"))
+    assert service.get("/api/payments", key=text).status == 401
+
+
+def test_a_key_of_the_other_mode_sees_nothing_of_this_one(service):
+    live = service.key("admin", "live")
+    made = service.create(
+        reference="sandbox alone", payment_method="pm_card_visa", confirm=True, capture="manual"
+    )
+    service.eventually(lambda: service.get("/api/payments/webhooks").json["data"])
+    letter = service.get("/api/payments/webhooks").json["data"][0]
+    assert service.get("/api/payments", key=live).json == {"data": [], "next_cursor": None}
+    assert service.get("/api/payments/webhooks", key=live).json == {"data": [], "next_cursor": None}
+    for method, path, _ in TABLE:
+        if "{" in path:
+            body = {"payment_method": "pm_card_visa"} if path.endswith("confirm") else None
+            there = path.format(payment_id=made["id"], webhook_id=letter["id"])
+            answer = service.call(method, there, body, key=live)
+            assert (answer.status, answer.json["code"]) == (404, "not_found"), path
+    assert service.payment(made["id"])["status"] == "authorized"
+
+
+def test_a_key_of_the_other_mode_cannot_pay_with_this_ones_gateways(service):
+    answer = service.post(
+        "/api/payments", {"amount": 100, "currency": "USD"}, key=service.key("admin", "live")
+    )
+    assert (answer.status, answer.json["code"]) == (422, "no_gateway")
+
+
+def test_an_idempotency_key_of_the_other_mode_is_another_key(service):
+    made = service.create(reference="mine", idempotency_key="shared between modes")
+    asked = {"amount": 10_000, "currency": "USD", "reference": "mine"}
+    other = service.post("/api/payments", asked, key=service.key("admin", "live"), idempotency_key="shared between modes")  # fmt: skip
+    assert other.status == 422
+    assert made["id"] not in other.body.decode()
+
+
+def test_the_text_of_a_key_is_stored_nowhere(service):
+    text = service.key("approver")
+    (row,) = service.rows("SELECT a::text AS whole FROM api_keys a WHERE role = 'approver'")
+    assert text not in row["whole"]
+    assert text.removeprefix("cf_sandbox_")[:20] not in row["whole"]

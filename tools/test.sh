@@ -1,0 +1,14 @@
+#!/bin/sh
+# Runs the tests on every core, and tells how much of the code they saw. Arguments go to pytest.
+set -eu
+cd "$(dirname "$0")/.."
+
+# The processes that tests start are measured too, wherever they run.
+export COVERAGE_PROCESS_START="$PWD/pyproject.toml" COVERAGE_FILE="$PWD/.coverage"
+
+.venv/bin/coverage erase
+status=0
+.venv/bin/coverage run -m pytest --numprocesses auto --dist worksteal "$@" || status=$?
+.venv/bin/coverage combine --quiet
+printf 'Coverage: %s %%\n' "$(.venv/bin/coverage report --format=total)"
+exit $status
