@@ -12,7 +12,8 @@ test:
 	@tools/test.sh $(ARGS)
 
 # What can be said without running the service; .ci/run does this and the tests.
-check: lint format types contracts docs-check
+check: setup
+	@$(MAKE) --keep-going --no-print-directory lint format types contracts docs-check
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -1,6 +1,6 @@
 """The floor: nothing but the two calls of a payment, with aiohttp, in a process of their own.
 
-`python -m bench.bare PORT COUNT IN_FLIGHT` pays at the stub and prints what `bench.client` prints.
+`python -m bench.bare PORT COUNT IN_FLIGHT` pays at the stub and prints its result.
 """
 
 import asyncio

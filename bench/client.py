@@ -1,6 +1,6 @@
 """The load: a process of its own that sends requests made beforehand over raw sockets, and notes when.
 
-`run` starts it from a benchmark; `python -m bench.client FILE` is the process. A closed loop keeps every connection
+`run` starts it from a benchmark; `python -m bench.client LOAD RESULT` is the process. A closed loop keeps every connection
 busy: the next request leaves when the last answer came. An open loop sends at moments drawn beforehand, whatever the
 server does, and counts from that moment: a request that has to wait for a connection has waited.
 """
@@ -82,12 +82,10 @@ class Result(msgspec.Struct):
 def run(load: Load) -> Result:
     """Make the load from a process of its own and wait for its end."""
     with tempfile.TemporaryDirectory(prefix="counterfoil-bench-load-") as folder:
-        file = Path(folder) / "load"
-        file.write_bytes(msgspec.msgpack.encode(load))
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.client", str(file)], stdout=subprocess.PIPE, check=True, cwd=ROOT
-        )
-    return msgspec.msgpack.decode(done.stdout, type=Result)
+        asked, told = Path(folder) / "load", Path(folder) / "result"
+        asked.write_bytes(msgspec.msgpack.encode(load))
+        subprocess.run([sys.executable, "-m", "bench.client", str(asked), str(told)], check=True, cwd=ROOT)
+        return msgspec.msgpack.decode(told.read_bytes(), type=Result)
 
 
 class Connection(asyncio.Protocol):
@@ -201,7 +199,8 @@ def main() -> None:
     load = msgspec.msgpack.decode(Path(sys.argv[1]).read_bytes(), type=Load)
     before = time.process_time()
     sent = uvloop.run(Loop(load).run())
-    sys.stdout.buffer.write(msgspec.msgpack.encode(Result(sent, time.process_time() - before)))
+    result = Result(sent, time.process_time() - before)
+    Path(sys.argv[2]).write_bytes(msgspec.msgpack.encode(result))
 
 
 if __name__ == "__main__":

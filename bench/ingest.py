@@ -182,4 +182,6 @@ def _steady(ground: Ground, book: Book, scale: Scale) -> Iterator[Figure]:
     yield Figure(what=f"{name}: p99", value=percentile(latencies, 0.99), unit="ms", at_most=25)
     yield Figure(what=f"{name}: slowest", value=max(latencies), unit="ms", at_most=2_000)
     yield Figure(what=f"{name}: answered by anything but 200", value=result.refused(), at_most=0)
-    yield Figure(what=f"{name}: understood by the end of it", value=100 * understood / len(requests), unit="%")
+    yield Figure(
+        what=f"{name}: understood by the end of it", value=100 * understood / len(requests), unit="%"
+    )

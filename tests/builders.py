@@ -48,11 +48,11 @@ def unique() -> str:
 
 @asynccontextmanager
 async def open_house(
-    database_url: str, *, on_commit: Hook | None = None, at: datetime = NOW
+    database_url: str, *, on_commit: Hook | None = None, at: datetime = NOW, key_file: Path | None = None
 ) -> AsyncIterator[House]:
     """Everything but the doors: both gateways configured, nothing behind them, and a clock that stands still."""
     with tempfile.TemporaryDirectory(prefix="counterfoil-house-") as folder:
-        settings = Settings(**KEYS, key_file=Path(folder) / "key")
+        settings = Settings(**KEYS, key_file=key_file or Path(folder) / "key")
         addresses = wiring.Addresses(url=database_url, owner_url=database_url, direct_url=database_url)
         async with wiring.open_house(settings, addresses, on_commit=on_commit) as house:
             yield replace(house, context=replace(house.context, clock=SettableClock(at)))
@@ -290,6 +290,11 @@ def signed(gateway: str, body: bytes, *, at: datetime, secret: str | None = None
         mark = hmac.digest((secret or STRIPE_SECRET).encode(), f"{time}.".encode() + body, sha256).hex()
         return {"stripe-signature": f"t={time},v1={mark}"}
     return {"x-razorpay-signature": hmac.digest((secret or RAZORPAY_SECRET).encode(), body, sha256).hex()}
+
+
+def signed_now(gateway: str, body: bytes) -> dict[str, str]:
+    """The headers for a service that keeps real time."""
+    return signed(gateway, body, at=datetime.now(UTC))
 
 
 # The inbox.

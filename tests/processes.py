@@ -81,22 +81,17 @@ OURSELVES = Person(sys.executable)
 
 
 def ordinary() -> Person | None:
-    """A user without rights, if we are root and there is an interpreter that such a user can start."""
+    """A user without rights, if we are root and such a user can start Python and read what we are made of."""
     if os.geteuid() != 0:
         return None
-    nobody = pwd.getpwnam("nobody").pw_uid
     major, minor = sys.version_info[:2]
-    for python in (sys.executable, shutil.which(f"python{major}.{minor}", path="/usr/bin:/usr/local/bin")):
-        if python and _starts(python, nobody):
-            return Person(python, nobody)
-    return None
+    pythons = (sys.executable, shutil.which(f"python{major}.{minor}", path="/usr/bin:/usr/local/bin"))
+    people = (Person(python, pwd.getpwnam("nobody").pw_uid) for python in pythons if python)
+    return next(filter(_can_import, people), None)
 
 
-def _starts(python: str, uid: int) -> bool:
+def _can_import(person: Person) -> bool:
     try:
-        return (
-            subprocess.run([python, "-c", ""], user=uid, extra_groups=(), cwd="/", check=False).returncode
-            == 0
-        )
+        return person.run("import counterfoil.store.embedded, psutil")[0] == 0
     except PermissionError:
         return False

@@ -8,7 +8,7 @@ from counterfoil.domain.errors import Problem
 from counterfoil.services.metrics import Metrics
 from counterfoil.web.app import create_app
 
-house = SimpleNamespace(context=SimpleNamespace(), metrics=Metrics(), direct_url="")
+house = SimpleNamespace(context=SimpleNamespace(public_url=""), metrics=Metrics(), direct_url="")
 schema = create_app(house, work=False).openapi()  # type: ignore[arg-type]  # no route is called, so no house is needed
 
 paths = [
@@ -24,8 +24,7 @@ settle(
             "# The API",
             "The running service has all of it, with every field, at `/docs` and `/openapi.json`.",
             table(("path", "does"), paths),
-            "Besides: `POST /webhooks/stripe` and `POST /webhooks/razorpay` (the inbox), `/pay/{id}` (the checkout page),"
-            " `/healthz`, `/readyz`, `/metrics`.",
+            "Besides: `POST /webhooks/stripe`, `POST /webhooks/razorpay`, `/pay/{id}`, `/healthz`, `/readyz`, `/metrics`.",
             "## Problems",
             "Errors are RFC 9457 documents; `code` is the last part of `type` and never changes its meaning.",
             table(("code", "status", "title", "what to do"), problems),

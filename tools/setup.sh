@@ -20,15 +20,17 @@ fail() {
 # Whether apt-get may be used.
 apt_is_ours() { [ "$(id -u)" -eq 0 ] && [ -e /etc/debian_version ] && command -v apt-get >/dev/null; }
 
+apt_install() { DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null; }
+
 # Install packages of Debian, or say how: $1 is why, the rest are packages.
 install() {
     why=$1
     shift
     if apt_is_ours; then
         say "Installing $* ($why)"
-        # Ask for fresh lists only if those at hand do not know the packages.
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$@" >/dev/null 2>&1 ||
-            { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$@" >/dev/null; }
+        apt_install "$@" 2>/dev/null ||
+            { apt-get update -qq && apt_install "$@"; } || # the lists at hand were too old, or none
+            fail "apt-get could not install $*."
     elif [ -e /etc/debian_version ]; then
         fail "$why. Install it with: sudo apt-get install $*"
     else
@@ -87,14 +89,10 @@ origin() {
     cat requirements/uv.lock requirements/dev.lock pyproject.toml tools/setup.sh | cksum
 }
 
-have_browser() {
-    [ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null || [ -d "/Applications/Chromium.app" ]
-}
-
 find_browser() {
-    have_browser ||
+    tools/browser.sh >/dev/null ||
         install "The browser tests need Chromium" chromium fonts-liberation fonts-noto-core ||
-        fail "The browser tests need Chromium. Install it with: brew install --cask chromium (or set CHROMIUM to its path)."
+        fail "The browser tests need Chromium or Chrome. Install it with: brew install --cask google-chrome"
 }
 
 add_peers() {

@@ -6,6 +6,9 @@ cd "$(dirname "$0")/.."
 # The processes that tests start are measured too, wherever they run.
 export COVERAGE_PROCESS_START="$PWD/pyproject.toml" COVERAGE_FILE="$PWD/.coverage"
 
+CHROMIUM=$(tools/browser.sh)
+export CHROMIUM
+
 .venv/bin/coverage erase
 status=0
 .venv/bin/coverage run -m pytest --numprocesses auto --dist worksteal "$@" || status=$?

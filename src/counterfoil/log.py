@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -11,8 +11,14 @@ import structlog
 from counterfoil.domain.pan import RUN, looks_like_card
 
 _SECRETS: Final = re.compile(
-    r"(sk|rk|whsec|cf)_[A-Za-z0-9_\-]{6,}|rzp_(?:test|live)_[A-Za-z0-9]{6,}"
-    r"|(?<=_secret_)[A-Za-z0-9]{6,}|(?<=Bearer )\S+|(?<=Basic )\S+|(?<=://)[^/@\s:]+:[^/@\s]+(?=@)"
+    r"(?:sk|rk)_(?:org_)?(?:test|live)_[\w\-]{6,}"  # Stripe
+    r"|whsec_[\w\-+/=]{6,}|(?<=_secret_)[A-Za-z0-9]{6,}"
+    r"|rzp_(?:test|live)_\w{6,}"  # Razorpay
+    r"|cf_(?:sandbox|live)_[\w\-]{6,}"  # our own
+    r"|(?:(?<=bearer )|(?<=basic ))[^\s\"']+"
+    r"|(?<=password=)[^\s&]+"
+    r"|(?<=://)[^/\s]*:[^/\s]*(?=@)",  # user and password of an address, to its last @
+    re.IGNORECASE,
 )
 
 
@@ -23,7 +29,20 @@ def scrub(text: str) -> str:
 
 
 def _scrub_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {name: scrub(value) if isinstance(value, str) else value for name, value in event.items()}
+    return {name: _clean(value) for name, value in event.items()}
+
+
+def _clean(value: Any) -> Any:
+    """The value with every text in it scrubbed; what is not plain is told by its scrubbed repr."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if scrub(str(value)) == str(value) else scrub(str(value))
+    if isinstance(value, Mapping):
+        return {scrub(str(name)): _clean(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(inner) for inner in value]
+    return scrub(value if isinstance(value, str) else repr(value))
 
 
 class _Scrubbed(logging.Formatter):
@@ -44,7 +63,9 @@ def configure(*, json: bool = False, level: int = logging.INFO) -> None:
             _scrub_event,
             structlog.processors.JSONRenderer()
             if json
-            else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            else structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -84,13 +84,21 @@ def _read(environ: Mapping[str, str], name: str) -> str | None:
     if direct and path:
         raise ConfigurationError(f"{variable(name)} and {variable(name)}_FILE are both set; keep one.")
     if path:
-        try:
-            return Path(path).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as bad:
-            raise ConfigurationError(f"{variable(name)}_FILE cannot be read: {bad}.") from None
+        return _contents(name, path)
     if direct is not None and not direct.strip() and known_secret(name):
         raise ConfigurationError(f"{variable(name)} is set but empty; set it or remove it.")
-    return direct
+    return direct and direct.strip()
+
+
+def _contents(name: str, path: str) -> str:
+    """The value in a file. An empty one is refused: it must not pass for nothing set, least of all for a database."""
+    try:
+        text = Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as bad:
+        raise ConfigurationError(f"{variable(name)}_FILE cannot be read: {bad}.") from None
+    if not text:
+        raise ConfigurationError(f"{variable(name)}_FILE names an empty file; fill it or remove it.")
+    return text
 
 
 def known_secret(name: str) -> bool:
@@ -118,10 +126,18 @@ def _check(settings: Settings) -> None:
 
 
 def _check_url(name: str, url: str | None) -> None:
-    if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+    if url is not None and not _names_a_host(url):
         raise ConfigurationError(
             f"{variable(name)} is {url!r}; it must begin with http:// or https:// and name a host."
         )
+
+
+def _names_a_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        return False
 
 
 def _check_keys(settings: Settings) -> None:

@@ -8,6 +8,7 @@ import base64
 import hmac
 import os
 import secrets
+import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -48,13 +49,13 @@ class Vault:
     def open(self, sealed: bytes, place: str) -> str:
         """The secret. Raises ConfigurationError where this key, or this place, is not the one it was sealed for."""
         envelope, rest = sealed[1 : 1 + _WRAPPED], sealed[1 + _WRAPPED :]
+        if sealed[:1] != _VERSION:
+            raise _unopenable(place)
         try:
             data_key = self._wrap.decrypt(envelope[:NONCE_BYTES], envelope[NONCE_BYTES:], place.encode())
             return AESGCM(data_key).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], place.encode()).decode()
-        except InvalidTag:
-            raise ConfigurationError(
-                f"The secret of {place} cannot be opened: COUNTERFOIL_KEY_FILE is not the key it was sealed with."
-            ) from None
+        except (InvalidTag, ValueError):  # ValueError: cut off before the end of a nonce
+            raise _unopenable(place) from None
 
     def digest(self, api_key: str) -> bytes:
         """What is stored of an API key: enough to recognise it, useless without this vault."""
@@ -76,6 +77,12 @@ class Vault:
         except (ValueError, OverflowError, OSError):
             return False
         return hmac.compare_digest(token, self.sign_link(subject, ends)) and now < ends
+
+
+def _unopenable(place: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The secret of {place} cannot be opened: COUNTERFOIL_KEY_FILE is not the key it was sealed with."
+    )
 
 
 def _derive(key: bytes, purpose: bytes) -> bytes:
@@ -105,10 +112,13 @@ def load(path: Path, *, make: bool) -> Vault:
 def _write_new(path: Path) -> None:
     """Create the key whole or not at all, so that two processes starting at once agree on one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.touch(mode=0o600)
-    draft.write_text(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n", "ascii")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    draft = Path(name)
     try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+            file.flush()
+            os.fsync(handle)  # on the disk before anything is sealed with it
         os.link(draft, path)
     except FileExistsError:
         return

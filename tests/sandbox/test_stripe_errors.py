@@ -93,6 +93,16 @@ def test_what_does_not_exist_is_a_404(merchant, path, kind):
     assert answer.error["message"].startswith(f"No such {kind}")
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/nonsense"), ("DELETE", "/v1/payment_intents/pi_1"), ("POST", "/v1/charges"), ("GET", "/")],
+)
+def test_what_is_no_endpoint_is_a_404_in_the_shape_of_an_error(merchant, method, path):
+    answer = merchant.call(method, path)
+    assert (answer.status, answer.error["type"]) == (404, "invalid_request_error")
+    assert answer.error["message"].startswith("Unrecognized request URL")
+
+
 def test_an_id_of_another_kind_does_not_exist(merchant):
     made = merchant.intent()
     assert merchant.call("GET", f"/v1/charges/{made.id}").status == 404

@@ -2,6 +2,7 @@
 
 import pytest
 import stripe
+
 from sandbox_server import eventually
 
 

@@ -24,6 +24,8 @@ CARDS = [
     ("3056930009020004", "diners", "succeeded"),
     ("3566002020360505", "jcb", "succeeded"),
     ("6200000000000005", "unionpay", "succeeded"),
+    ("4000000000000259", "visa", "succeeded"),
+    ("4000000000001976", "visa", "succeeded"),
     ("4000000000000002", "visa", ("card_declined", "generic_decline")),
     ("4000000000009995", "visa", ("card_declined", "insufficient_funds")),
     ("4000000000009987", "visa", ("card_declined", "lost_card")),

@@ -14,6 +14,7 @@ import stripe
 
 from counterfoil.sandbox.config import Config
 from counterfoil.sandbox.truth import Truth
+from counterfoil.sandbox.world import make_world
 from sandbox_server import Sandbox, eventually
 from sandbox_stripe import Merchant
 
@@ -97,6 +98,16 @@ def test_whatever_was_answered_is_there_after_kill_9_in_the_midst_of_it(tmp_path
         kept = {one["id"] for one in sandbox.truth()["stripe"]["payment_intents"]}
         assert set(answered) <= kept
         assert len(kept) <= len(answered) + 1
+
+
+def test_a_restart_with_the_same_seed_draws_other_ids(tmp_path):
+    drawn = []
+    for _ in range(3):
+        world = make_world(Config(data=tmp_path, seed=1))
+        drawn.append(world.ids.stripe("ch"))
+        world.truth.put("stripe", "charge", {"id": drawn[-1], "created": 1})
+        world.truth.close()
+    assert len(set(drawn)) == 3
 
 
 def test_a_transaction_that_fails_leaves_nothing():

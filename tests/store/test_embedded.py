@@ -454,7 +454,9 @@ def test_a_lost_password_file_is_named(made_folder):
 
 
 def test_a_folder_that_may_not_be_written_is_refused_with_what_to_do(data_folder):
-    who = ordinary() or OURSELVES
+    who = ordinary() if os.geteuid() == 0 else OURSELVES
+    if who is None:
+        pytest.skip("no interpreter that an ordinary user can start")
     closed = data_folder / "closed"
     closed.mkdir(mode=0o555)
     status, _, complained = who.run(OWNER, closed / "data")
@@ -511,7 +513,7 @@ def fill(path):
 def test_a_disk_too_small_for_a_database_is_refused_with_what_to_do():
     with mounted("size=20m,mode=711") as point:
         said = refusal(point, binaries=binaries())
-    assert "could not be made. The disk is full. Free some space and start again" in said
+    assert "The disk is full. Free some space and start again" in said
 
 
 @as_root

@@ -3,7 +3,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from counterfoil.web.hooks import BODY_BYTES
 from database import Database, Postgres
 from outage import line_to
 from sandbox_server import Sandbox, eventually, run_sandbox
-from service import Answer, Service, call, running_service, serving
+from service import Answer, Service, call, counterfoil, running_service, serving
 
 DATA = Path(__file__).parents[1] / "data"
 STRIPE = json.loads((DATA / "stripe/signatures.json").read_text())
@@ -34,7 +33,6 @@ RAZORPAY = [
     for case in json.loads((DATA / "razorpay/signatures.json").read_text())
     if case["kind"] in {"webhook", "webhook_official"}
 ]
-COUNTERFOIL = [sys.executable, "-c", "from counterfoil.cli.main import main; main()"]
 # Which secrets a service is given: the vectors use two for each gateway.
 SECRETS = {
     "whsec_test_vector_1": "test_webhook_secret_1",
@@ -313,7 +311,7 @@ def test_an_empty_webhook_secret_is_refused_at_the_start(gateway: str, secret: s
     keys = {f"COUNTERFOIL_{name.upper()}": value for name, value in builders.KEYS.items()}
     keys[f"COUNTERFOIL_{gateway}_WEBHOOK_SECRET"] = secret
     ended = subprocess.run(
-        [*COUNTERFOIL, "serve", "--port", "0", "--data", str(tmp_path)],
+        counterfoil("serve", "--port", "0", "--data", str(tmp_path)),
         env={**os.environ, **keys},
         capture_output=True,
         text=True,

@@ -3,14 +3,15 @@
 Problem                      a member of the list: slug, HTTP status, title, what to do
 CounterfoilError             carries its Problem and the facts, writes its own sentence
 ├── InvalidRequestError      a field is missing, unknown, or of a wrong shape
-│   ├── AmountNotValidError  not a positive integer of minor units the gateway can take
-│   └── CardNumberRefusedError
+│   └── AmountNotValidError  not a positive integer of minor units the gateway can take
+├── MalformedRequestError    no well-formed JSON
+├── CardNumberRefusedError   a card number stands where none may
 ├── NotAuthenticatedError · NotPermittedError · NotFoundError
 ├── WrongStateError          the thing exists, but not in a state that allows this
 ├── NotSupportedError        the gateway, account, currency or method cannot do this
 ├── IdempotencyMismatchError · IdempotencyInFlightError
 ├── SignatureRefusedError    a webhook that its secret does not vouch for
-├── TooLargeError · TooSlowError
+├── TooLargeError · TooSlowError · RateLimitedError
 ├── NoGatewayError           nothing is configured that could take this payment
 ├── DatabaseAwayError        the database cannot be reached now
 └── ConfigurationError       the service cannot start like this

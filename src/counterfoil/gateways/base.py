@@ -89,7 +89,6 @@ class Opening:
     capture: Literal["automatic", "manual"]
     description: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
-    customer_email: str | None = None
     redirects: bool = True  # methods that send the customer away and back; a confirm then needs a return_url
     hold_minutes: int = (
         7200  # how long an authorisation may stand before the gateway gives it back (Razorpay)

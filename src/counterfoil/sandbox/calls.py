@@ -109,7 +109,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def finish(self, call: Incoming, answer: Answer) -> Answer:
-        """The answer with the headers that every answer of the gateway has."""
+        """The answer with the headers that every answer of the gateway has; twice is the same as once."""
 
 
 class Call:
@@ -210,19 +210,23 @@ class Call:
             with truth.transaction():
                 if key is not None and (known := self._known(call, key)):
                     return known
-                found = self._handler(self._world, call)
-                answer = self._dialect.failure(instead) if instead else found
-                self._keep(call, key, answer if self._dialect.replays_failures else found)
+                return self._told(call, key, self._handler(self._world, call), instead)
         except RefusedError as refused:
-            answer = refused.answer
-            if refused.kept:
-                answer = self._dialect.failure(instead) if instead else answer
-                with truth.transaction():
-                    self._keep(call, key, answer)
+            if not refused.kept:
+                return refused.answer
+            with truth.transaction():
+                return self._told(call, key, refused.answer, instead)
         except Exception:
             log.exception("%s %s failed", self._dialect.gateway, call.name)
             return self._dialect.failure(500)
-        return answer
+
+    def _told(self, call: Incoming, key: str | None, found: Answer, instead: int | None) -> Answer:
+        """What the client is told once the handler has found its answer; the key keeps it."""
+        told = self._dialect.failure(instead) if instead else found
+        if key is not None:
+            kept = self._dialect.finish(call, told if self._dialect.replays_failures else found)
+            self._keep(call, key, kept)
+        return told
 
     def _known(self, call: Incoming, key: str) -> Answer | None:
         found = self._world.truth.recall(
@@ -234,9 +238,7 @@ class Call:
         same = fingerprint == self._dialect.fingerprint(call)
         return self._dialect.replay(kept) if same else self._dialect.mismatch(key)
 
-    def _keep(self, call: Incoming, key: str | None, answer: Answer) -> None:
-        if key is None:
-            return
+    def _keep(self, call: Incoming, key: str, answer: Answer) -> None:
         kept = Kept(answer.status, answer.body, answer.headers, self._world.clock.now())
         self._world.truth.remember(self._dialect.gateway, key, self._dialect.fingerprint(call), kept)
 

@@ -55,6 +55,8 @@ class Clock:
             self._offset += seconds
             self._truth.set("clock_offset", self._offset)
         self.fire()
+        # run() sleeps until a moment that has come nearer.
+        self._changed.set()
 
     def restart(self) -> None:
         """Take the offset from the truth again, after it was cleared."""

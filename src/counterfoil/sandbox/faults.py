@@ -111,7 +111,7 @@ def _params(fault: str, known: Json, given: Json) -> Json:
     for name, value in given.items():
         if name not in known:
             raise ValueError(f"{fault} takes {', '.join(known) or 'no parameters'}, not {name!r}")
-        if name in {"seconds", "retry_after"} and not _seconds(value):
+        if name in {"seconds", "retry_after"} and value != known[name] and not _seconds(value):
             raise ValueError(f"{name} is a number of seconds from 0 to a day")
         if name in {"status", "copies"} and not _counts(value, least=2):
             raise ValueError(f"{name} is a whole number")

@@ -1,6 +1,7 @@
 """Webhook delivery: posts events, tries again as the gateway would, and misbehaves on demand."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -91,6 +92,7 @@ class Deliverer:
         self._posting: dict[int, asyncio.Task[None]] = {}
         self._ends: list[tuple[Delivery, Try | None]] = []
         self._gathered: dict[str, list[int]] = {}
+        self._followers: dict[int, int] = {}  # of a delivery, the one that goes once it was tried
 
     def carry(self, gateway: str, carrier: Carrier) -> None:
         self._carriers[gateway] = carrier
@@ -160,6 +162,7 @@ class Deliverer:
         """The truth was emptied: forget the pause and what was gathered."""
         self._resume_at = 0.0
         self._gathered.clear()
+        self._followers.clear()
         self.wake()
 
     def list(self) -> list[Json]:
@@ -245,6 +248,8 @@ class Deliverer:
             with self._truth.transaction():
                 for delivery, made in ends:
                     self._record(delivery, made)
+                    if delivery.id in self._followers:
+                        self._release(self._followers.pop(delivery.id))
         finally:
             for delivery, _ in ends:
                 del self._posting[delivery.id]
@@ -261,7 +266,7 @@ class Deliverer:
             ) as response:
                 await response.read()
                 return response.status, None
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return None, f"{type(error).__name__}: {error}"[:200]
 
     def _record(self, delivery: Delivery, made: Try | None) -> None:
@@ -290,12 +295,17 @@ class Deliverer:
         self._gathered.setdefault(gateway, []).append(id_)
 
     def _scatter(self, gateway: str) -> None:
-        """Let the collected deliveries go, newest first: each is due a little after the one before it."""
+        """Let the collected deliveries go, newest first, each once the try of the one before has ended."""
         ids = self._gathered.pop(gateway, [])[::-1]
+        self._followers.update(itertools.pairwise(ids))
         with self._truth.transaction():
-            for step, id_ in enumerate(ids):
-                self._truth.sql.execute(
-                    "UPDATE deliveries SET state = 'pending', next_at = ? WHERE id = ? AND state = 'held'",
-                    (self._clock.now() + step * 0.05, id_),
-                )
+            for first in ids[:1]:
+                self._release(first)
         self.wake()
+
+    def _release(self, id_: int) -> None:
+        """Let a held delivery go."""
+        self._truth.sql.execute(
+            "UPDATE deliveries SET state = 'pending', next_at = ? WHERE id = ? AND state = 'held'",
+            (self._clock.now(), id_),
+        )

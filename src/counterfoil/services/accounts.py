@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, TypeAlias
 
+import structlog
+
 from counterfoil.domain import ids
 from counterfoil.domain.clock import Clock
 from counterfoil.domain.errors import DatabaseAwayError, NoGatewayError
@@ -16,6 +18,8 @@ from counterfoil.store import accounts, settings_document
 from counterfoil.store.accounts import Account, WebhookSecret
 from counterfoil.store.database import Connection, Database
 from counterfoil.vault import Vault
+
+log = structlog.get_logger()
 
 # A change of settings takes effect in every process within five seconds.
 REFRESH_S: Final = 4.0
@@ -58,10 +62,12 @@ class Directory:
     async def refresh(self) -> None:
         """Read accounts, secrets and settings anew; a gateway whose account did not change stays connected."""
         async with self._db.reading() as conn:
-            rows = await accounts.all_accounts(conn)
             live = await accounts.live_secrets(conn, self._clock.now())
+            rows = await accounts.all_accounts(
+                conn
+            )  # after the secrets: every secret's account is among them
             document = await settings_document.current(conn)
-        self._gateways = {row.id: (row, self._gateway(row)) for row in rows if row.gateway in self._connect}
+        gateways = {row.id: (row, self._gateway(row)) for row in rows if row.gateway in self._connect}
         by_id = {row.id: row for row in rows}
         verifiers: dict[str, list[Verifier]] = {}
         for secret in live:
@@ -70,7 +76,7 @@ class Directory:
             verifiers.setdefault(account.gateway, []).append(
                 Verifier(account=account, secret_id=secret.id, secret=opened)
             )
-        self._verifiers = verifiers
+        self._gateways, self._verifiers = gateways, verifiers
         self._enabled = frozenset(name for name in self._connect if enabled(document or {}, name))
 
     def _gateway(self, row: Account) -> Gateway:
@@ -80,7 +86,7 @@ class Directory:
         return self._connect[row.gateway](row, self._vault.open(row.secret_key, f"{row.id}/secret_key"))
 
     async def keep_fresh(self, stop: asyncio.Event) -> None:
-        """Refresh until told to stop; a database that is away leaves the last known accounts in place."""
+        """Refresh until told to stop; what fails leaves the last known accounts in place, and is tried again."""
         while not stop.is_set():
             try:
                 await asyncio.wait_for(stop.wait(), REFRESH_S)
@@ -92,6 +98,8 @@ class Directory:
             await self.refresh()
         except DatabaseAwayError:
             return
+        except Exception as error:  # noqa: BLE001  one bad row must not freeze the settings of this process for good
+            log.warning("accounts not refreshed", error=str(error))
 
     def gateway(self, account_id: str) -> Gateway:
         return self._gateways[account_id][1]

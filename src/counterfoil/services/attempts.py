@@ -68,7 +68,6 @@ def opening_of(family: Family, attempt: Attempt) -> Opening:
         capture="automatic" if attempt.capture == "automatic" else "manual",
         description=payment.description,
         metadata=payment.metadata,
-        customer_email=payment.customer.get("email"),
         hold_minutes=HOLD_MINUTES,
     )
 

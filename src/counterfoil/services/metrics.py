@@ -36,11 +36,15 @@ class Metrics:
             "counterfoil_queue_depth", "Jobs waiting.", ["entrypoint"], registry=self.registry
         )
 
+        self._database_up = Gauge(
+            "counterfoil_database_up", "Whether the database answered just now.", registry=self.registry
+        )
+
     def observe_call(self, gateway: str, call: str, outcome: str, seconds: float) -> None:
         self.gateway_calls.labels(gateway, call, outcome).observe(seconds)
 
-    async def page(self, db: Database) -> bytes:
-        """The exposition text, with the gauges as of now."""
+    async def read(self, db: Database) -> None:
+        """Set the gauges to what the database says now."""
         async with db.reading() as conn:
             letters, jobs = await inbox.counts(conn), await queue.depth(conn)
         self._inbox.clear()
@@ -49,4 +53,14 @@ class Metrics:
             self._inbox.labels(gateway, status).set(count)
         for entrypoint, count in jobs.items():
             self._queue.labels(entrypoint).set(count)
+        self._database_up.set(1)
+
+    def away(self) -> None:
+        """The database cannot be asked: old gauges would lie."""
+        self._inbox.clear()
+        self._queue.clear()
+        self._database_up.set(0)
+
+    def page(self) -> bytes:
+        """The exposition text."""
         return generate_latest(self.registry)

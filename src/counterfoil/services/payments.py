@@ -18,7 +18,7 @@ from counterfoil.domain.errors import (
     WrongStateError,
 )
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import COMMANDS, Attempt, ChargeState, Command, Payment, Status
+from counterfoil.domain.payment import COMMANDS, Attempt, AttemptState, ChargeState, Command, Payment, Status
 from counterfoil.domain.routing import Choice, Feature
 from counterfoil.gateways.base import Method, Outcome
 from counterfoil.services import attempts, deciding, facts, idempotency, settling
@@ -294,6 +294,8 @@ async def cancel(ctx: Context, caller: Caller, payment_id: str) -> Answer:
         await attempts.fence(ctx, payment_id, attempt.id)
     async with ctx.db.transaction() as conn:
         family = await facts.recompute(ctx, conn, await payments.lock(conn, payment_id))
+    if any(attempt.state is AttemptState.OPEN for attempt in family.attempts):
+        family = await settling.sync(ctx, payment_id)  # the gateway refused: it knows what we have not heard yet
     if family.payment.status is Status.CAPTURED:
         raise WrongStateError(
             command="cancel", state="captured", because="the money was taken meanwhile; refund it"

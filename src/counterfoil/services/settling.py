@@ -22,8 +22,9 @@ from counterfoil.store.database import Connection
 from counterfoil.store.facts import Source
 from counterfoil.store.payments import Family
 
-# After twice our timeout, whatever was sent has arrived or never will.
-ABSENCE_COUNTS_AFTER: Final = timedelta(seconds=2 * TOTAL_S)
+# Twice our timeout after the last sending, which is a resend that may begin one timeout after the first: whatever was
+# sent has arrived by then, or never will.
+ABSENCE_COUNTS_AFTER: Final = timedelta(seconds=3 * TOTAL_S)
 EMPTY_READS: Final = 2
 
 # The fact that shows a call's effect. Any of these on the attempt after a confirm says that it was carried out.

@@ -73,10 +73,10 @@ class Database:
         try:
             async with self._pool.acquire(timeout=ACQUIRE_S) as conn:
                 yield conn
-        except AWAY as away:
-            raise DatabaseAwayError(f"The database cannot be reached: {type(away).__name__}.") from away
         except TimeoutError as slow:
             raise DatabaseAwayError("The database did not answer in time.") from slow
+        except AWAY as away:
+            raise DatabaseAwayError(f"The database cannot be reached: {type(away).__name__}.") from away
 
     async def _hook(self, moment: str) -> None:
         if self._on_commit is not None:

@@ -1,8 +1,9 @@
 """The application: routes, and what runs as long as it does."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -19,7 +20,8 @@ from counterfoil.web.checkout.routes import Checkout
 from counterfoil.web.hooks import Hooks
 from counterfoil.web.limits import Limits
 
-VERSION = "0.1.0"
+VERSION: Final = "0.1.0"
+WATCHED_S: Final = 2.0  # the usual patience of whoever watches
 
 
 def create_app(house: House, *, work: bool) -> FastAPI:
@@ -67,15 +69,30 @@ def _health(app: FastAPI, ctx: Context, metrics: Metrics) -> None:
     async def readyz(_request: Request) -> Response:
         """It can serve: the database answers."""
         try:
-            await ctx.db.ping()
+            await _in_time(ctx.db.ping())
         except DatabaseAwayError as away:
             return JSONResponse({"status": "unavailable", "because": away.detail}, status_code=503)
         return JSONResponse({"status": "ready"})
 
     async def show_metrics(_request: Request) -> Response:
-        return PlainTextResponse(
-            await metrics.page(ctx.db), media_type="text/plain; version=0.0.4; charset=utf-8"
-        )
+        try:
+            await _in_time(metrics.read(ctx.db))
+        except DatabaseAwayError:
+            metrics.away()  # what was counted in this process is shown all the same
+        return PlainTextResponse(metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     for path, endpoint in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", show_metrics)):
         app.router.routes.append(Route(path, endpoint, methods=["GET"]))
+
+
+async def _in_time(asking: Coroutine[Any, Any, None]) -> None:
+    """Ask the database, and wait no longer than whoever watches. Raises DatabaseAwayError.
+
+    What is still under way is cancelled but not waited for: on a line that went dead, its clean-up takes as long.
+    """
+    task = asyncio.create_task(asking)
+    done, _ = await asyncio.wait({task}, timeout=WATCHED_S)
+    if not done:
+        task.cancel()
+        raise DatabaseAwayError("The database did not answer in time.")
+    task.result()

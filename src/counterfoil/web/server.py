@@ -70,6 +70,7 @@ def make_server(app: FastAPI, *, host: str, port: int, loop: Any = "auto") -> uv
             loop=loop,
             ws="none",
             access_log=False,
+            log_config=None,  # its own would print tracebacks past our scrubbing
             log_level="warning",
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,

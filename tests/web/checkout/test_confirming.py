@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from customer import CHALLENGED_CARD, DECLINED_CARD, LOST_CARD, Customer, arrive
-from service import Service, call
+from service import Service, call, serving
 
 SIGNATURE = "0" * 64
 
@@ -115,14 +115,16 @@ def test_a_cancelled_payment_is_not_charged(service):
     assert customer.charges() == []
 
 
-def test_a_payment_that_is_too_late_is_not_charged(service):
-    payment = service.create()
-    service.advance(3600)
-    customer = Customer(service, payment)
-    customer.open()
-    service.advance(23 * 3600)
-    assert customer.pay()["status"] == "ended"
-    assert customer.charges() == []
+def test_a_payment_that_is_too_late_is_not_charged_even_before_anybody_has_ended_it(fast_postgres):
+    with serving(fast_postgres, work=False) as idle:
+        made = idle.create()
+        idle.advance(3600)
+        customer = Customer(idle, made)
+        customer.open()
+        idle.advance(23 * 3600)
+        assert idle.payment(customer.id)["status"] == "created"
+        assert customer.pay()["status"] == "ended"
+        assert customer.charges() == []
 
 
 def test_an_answer_that_was_lost_is_pending_and_never_a_second_charge(service):

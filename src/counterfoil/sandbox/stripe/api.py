@@ -90,7 +90,7 @@ class Speech(Dialect):
         )
 
     def replay(self, kept: Kept) -> Answer:
-        original = kept.headers.get("request-id", "")
+        original = kept.headers["request-id"]
         headers = {**kept.headers, "idempotent-replayed": "true", "original-request": original}
         return Answer(kept.status, kept.body, headers)
 
@@ -133,10 +133,9 @@ def _handler(endpoint: Endpoint) -> Handler:
         params = endpoint.shape(_tree(call))
         session = Session(world, call, publishable=key_of(call) == world.config.stripe_publishable_key)
         done = endpoint.run(session, params)
-        if not isinstance(done, Answer):
-            done = Answer.json(expand(session, done, params.get("expand", [])))
-        # The id goes with the stored answer too: a replay names its original.
-        return Answer(done.status, done.body, {**done.headers, "request-id": session.request_id or ""})
+        if isinstance(done, Answer):
+            return done
+        return Answer.json(expand(session, done, params.get("expand", [])))
 
     return handle
 

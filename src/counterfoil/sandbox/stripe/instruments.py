@@ -61,6 +61,8 @@ CARDS: Final = (
     Card("3056930009020004", "paid", ("diners",), "diners"),
     Card("3566002020360505", "paid", ("jcb",), "jcb"),
     Card("6200000000000005", "paid", ("unionpay",), "unionpay"),
+    Card("4000000000000259", "paid", ("createDispute",)),
+    Card("4000000000001976", "paid", ("createDisputeInquiry",)),
     Card("4000000000000002", "declined", _declines("")),
     Card("4000000000009995", "insufficient_funds", _declines("InsufficientFunds")),
     Card("4000000000009987", "lost_card", _declines("LostCard")),

@@ -13,6 +13,7 @@ from counterfoil.sandbox.control import acts
 from counterfoil.sandbox.index import TEMPLATES
 from counterfoil.sandbox.stripe.api import CORS
 from counterfoil.sandbox.stripe.confirming import authenticated
+from counterfoil.sandbox.stripe.errors import answer
 from counterfoil.sandbox.stripe.session import GATEWAY, Session
 from counterfoil.sandbox.truth import Json
 from counterfoil.sandbox.world import World
@@ -24,11 +25,13 @@ Page = Callable[[Request], Awaitable[Response]]
 
 
 def routes(world: World) -> list[Route]:
+    """The browser's pages; last, what is answered to every other address."""
     return [
         Route("/js", script),
         Route("/3ds/{id}", _show(world)),
         Route("/3ds/{id}/{outcome}", _decide(world), methods=["POST"]),
         Route("/v1/{path:path}", preflight, methods=["OPTIONS"]),
+        Route("/{path:path}", unrecognized, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
 
 
@@ -61,6 +64,12 @@ async def script(_request: Request) -> Response:
 
 async def preflight(_request: Request) -> Response:
     return Response(status_code=204, headers=CORS)
+
+
+async def unrecognized(request: Request) -> Response:
+    """The answer for what is no endpoint."""
+    refusal = answer(404, f"Unrecognized request URL ({request.method}: {request.url.path}).")
+    return Response(refusal.body, refusal.status, dict(refusal.headers))
 
 
 def _show(world: World) -> Page:

@@ -134,11 +134,26 @@ def explained(folder: Folder) -> Iterator[None]:
         raise ConfigurationError(_sentence(folder, error)) from error
 
 
+def failed(folder: Folder, doing: str, said: str) -> ConfigurationError:
+    """What a program of PostgreSQL said when it could not do its work, and what to do about it."""
+    if _disk_is_full(said):
+        return ConfigurationError(f"The database in {folder.root} could not {doing}. {DISK_FULL}")
+    return ConfigurationError(
+        f"The database in {folder.root} could not {doing}. PostgreSQL said, and more of it is in {folder.log}:\n{said}"
+    )
+
+
+def _disk_is_full(said: str) -> bool:
+    return any(
+        sign in said for sign in ("No space left on device", "Disk quota exceeded", "Check free disk space")
+    )
+
+
 def _sentence(folder: Folder, error: OSError) -> str:
     where = error.filename or folder.root
+    if _disk_is_full(str(error)):
+        return f"Cannot write to {where}. {DISK_FULL}"
     match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return f"Cannot write to {where}. {DISK_FULL}"
         case errno.EROFS:
             return f"Cannot write to {where}: it is on a read-only file system. Make it writable, or {ELSEWHERE}."
         case errno.EACCES | errno.EPERM:
@@ -149,15 +164,6 @@ def _sentence(folder: Folder, error: OSError) -> str:
         case errno.ENOTDIR | errno.EEXIST:
             return f"{where} is not a folder. Move it away, or {ELSEWHERE}."
     return f"Cannot use {where}: {error.strerror or error}. Mend that, or {ELSEWHERE}."
-
-
-def failed(folder: Folder, doing: str, said: str) -> ConfigurationError:
-    """What a program of PostgreSQL said when it could not do its work, and what to do about it."""
-    if any(sign in said for sign in ("No space left on device", "Check free disk space")):
-        return ConfigurationError(f"The database in {folder.root} could not {doing}. {DISK_FULL}")
-    return ConfigurationError(
-        f"The database in {folder.root} could not {doing}. PostgreSQL said, and more of it is in {folder.log}:\n{said}"
-    )
 
 
 def _user() -> str:

@@ -2,34 +2,41 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeAlias
 
 from counterfoil.gateways.base import Outcome
-from counterfoil.services import payments
-from counterfoil.services.context import Context
 from counterfoil.services.payments import Answer, Caller
+
+Look: TypeAlias = Callable[[Caller, str], Coroutine[Any, Any, Answer]]
 
 # A gateway allows 25 to 100 calls a second for all of a merchant's business (gateways 1.10): one customer who holds
 # down the reload key must not use them up.
 EVERY_S: Final = 2.0
+# A page that says "we are checking" now is better than one that says more in half a minute.
+PATIENCE_S: Final = 5.0
 
 
 class Looks:
     """The last look at each payment, shared by all who ask within two seconds."""
 
-    def __init__(self, ctx: Context, clock: Callable[[], float] = time.monotonic) -> None:
-        self._ctx, self._clock = ctx, clock
+    def __init__(
+        self, look: Look, *, clock: Callable[[], float] = time.monotonic, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._look, self._clock, self._patience_s = look, clock, patience_s
         self._looks: dict[str, tuple[float, asyncio.Task[Answer]]] = {}  # oldest first
 
     async def ask(self, caller: Caller, payment_id: str) -> Outcome | None:
-        """What the payment's gateway says of it; what follows from that is in the database when this returns."""
+        """What the payment's gateway says of it, unless it takes too long; what follows is in the database by then.
+
+        A look goes on without whoever asked for it.
+        """
         self._drop_old()
         if payment_id not in self._looks:
-            looking = asyncio.create_task(payments.look(self._ctx, caller, payment_id))
-            self._looks[payment_id] = self._clock(), looking
-        # Shielded: a customer who goes away does not end it for those who wait too.
-        return (await asyncio.shield(self._looks[payment_id][1])).outcome
+            self._looks[payment_id] = self._clock(), asyncio.create_task(self._look(caller, payment_id))
+        looking = self._looks[payment_id][1]
+        done, _ = await asyncio.wait({looking}, timeout=self._patience_s)
+        return looking.result().outcome if done else None
 
     def forget(self, payment_id: str) -> None:
         """Something was done: the next one asks anew."""

@@ -5,6 +5,7 @@ Plain Starlette routes: none of it belongs to the documented API.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from starlette.requests import Request
@@ -56,7 +57,7 @@ class Checkout:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._root = Addresses.of(ctx, "").root
-        self._looks = Looks(ctx)
+        self._looks = Looks(partial(payments.look, ctx))
         self._confirming = Confirming(ctx, self._looks)
 
     def routes(self) -> list[Route]:
@@ -71,7 +72,7 @@ class Checkout:
         """The form, while there is something to pay; a link's token is swapped for a cookie first."""
         if "token" in request.query_params:
             return self._let_in(request.path_params["payment_id"], request.query_params["token"])
-        visit, stands, outcome = await self._ask(await self._visit(request), WAITING)
+        visit, stands, outcome = await self._ask(await self._visit(request))
         if stands not in PAYABLE:
             return _go(visit.where.result)
         return self._form(visit, stands, outcome)
@@ -104,7 +105,7 @@ class Checkout:
         visit = await self._visit(request)
         if request.url.query:  # Stripe puts a client secret there
             return _go(visit.where.result)
-        visit, stands, outcome = await self._ask(visit, WAITING | {Standing.OPEN})
+        visit, stands, outcome = await self._ask(visit)
         said = standing.why_declined(outcome) if stands is Standing.DECLINED else None
         return pages.render(
             "result.html",
@@ -146,12 +147,10 @@ class Checkout:
         caller = Caller("customer", family.payment.merchant_id, family.payment.mode)
         return Visit(family, under_way, caller, Addresses.of(self._ctx, payment_id))
 
-    async def _ask(
-        self, visit: Visit, doubtful: frozenset[Standing]
-    ) -> tuple[Visit, Standing, Outcome | None]:
+    async def _ask(self, visit: Visit) -> tuple[Visit, Standing, Outcome | None]:
         """How the payment stands now. Where our own record leaves a doubt, its gateway is asked."""
         stands, outcome = self._stands(visit, None), None
-        if stands in doubtful:
+        if stands in WAITING or (stands is Standing.OPEN and _disclosed(visit.family)):
             outcome = await self._looks.ask(visit.caller, visit.family.payment.id)
             visit = await self._visit_of(visit.family.payment.id)
             stands = self._stands(visit, outcome)
@@ -187,6 +186,12 @@ def _json(endpoint: Endpoint) -> Endpoint:
 def _require(ticket: Ticket) -> None:
     if ticket in _TURNED_AWAY:
         raise TurnedAwayError(_TURNED_AWAY[ticket])
+
+
+def _disclosed(family: Family) -> bool:
+    """Whether a browser may have paid without us: a Razorpay order is paid in its own window."""
+    attempt = facts.live_attempt(family)
+    return attempt is not None and attempt.disclosed_at is not None
 
 
 def _last_try(stands: Standing, outcome: Outcome | None) -> str | None:

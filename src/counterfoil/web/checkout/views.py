@@ -180,9 +180,10 @@ def _proof(family: Family) -> list[tuple[str, str]]:
     """What a customer keeps of a payment, as names and values."""
     payment = family.payment
     charge = winner_charge(payment.winner_attempt_id, family.charges)
-    rows = [("Amount", f"{written(payment.money)}")]
+    rows = [("Amount", written(payment.money))]
     if charge is not None:
-        rows.append(("Paid with", _paid_with(charge.detail)))
+        if name := _paid_with(charge.detail):
+            rows.append(("Paid with", name))
         rows.append(("Date", f"{charge.made_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC"))
     if payment.amount_refunded:
         rows.append(("Refunded", written(Money(payment.amount_refunded, payment.currency))))

@@ -38,14 +38,18 @@ window.checkout = (() => {
     news.textContent = sentence;
   }
 
-  /** The payment is not under way any more; the customer may try again. An empty sentence says nothing. */
-  function stop(sentence = "") {
+  /** Nothing is under way any more. The focus stays where the gateway's fields have put it. */
+  function rest() {
     button.disabled = false;
     button.removeAttribute("aria-busy");
     news.textContent = "";
+  }
+
+  /** The same, and the customer is told why. */
+  function stop(sentence) {
+    rest();
     alarm.textContent = sentence;
-    if (sentence) alarm.focus();
-    else button.focus();
+    alarm.focus();
   }
 
   function unavailable() {
@@ -101,5 +105,5 @@ window.checkout = (() => {
   addEventListener("pageshow", (event) => event.persisted && location.reload());
   watch();
 
-  return { settings, ready, stop, unavailable, confirm, settle, leave };
+  return { button, settings, ready, rest, stop, unavailable, confirm, settle, leave };
 })();

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { settings, ready, stop, unavailable, confirm, settle } = window.checkout;
+  const { button, settings, ready, rest, stop, unavailable, confirm, settle } = window.checkout;
   if (!window.Razorpay) return unavailable();
 
   async function pay() {
@@ -16,7 +16,7 @@
       description: settings.description,
       prefill: settings.prefill,
       theme: { color: "#0b5f58" },
-      modal: { ondismiss: () => stop(failed ? "The payment did not go through. You can try again." : "") },
+      modal: { ondismiss: () => dismissed(failed) },
       handler: async (signed) =>
         settle(
           await confirm({
@@ -28,6 +28,12 @@
     });
     window_.on("payment.failed", () => (failed = true));
     window_.open();
+  }
+
+  function dismissed(failed) {
+    if (failed) return stop("The payment did not go through. You can try again.");
+    rest();
+    button.focus();
   }
 
   ready(pay);

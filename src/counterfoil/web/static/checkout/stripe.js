@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { settings, ready, stop, unavailable, confirm, settle, leave } = window.checkout;
+  const { settings, ready, rest, stop, unavailable, confirm, settle, leave } = window.checkout;
   if (!window.Stripe) return unavailable();
 
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -24,7 +24,7 @@
 
   async function pay() {
     const wrong = (await elements.submit()).error;
-    if (wrong) return stop(wrong.type === "validation_error" ? "" : wrong.message);
+    if (wrong) return wrong.type === "validation_error" ? rest() : stop(wrong.message);
     const made = await stripe.createConfirmationToken({ elements, params: { return_url: settings.returning } });
     if (made.error) return stop(made.error.message);
     const answer = await confirm({ confirmation_token: made.confirmationToken.id });

@@ -1,0 +1,21 @@
+import re
+
+from counterfoil.domain.call import Repeat, Settled, Verb
+from counterfoil.store.migrations import VERSIONS
+
+
+def _taken_by_the_database(column: str) -> set[str]:
+    """The values that a column of the calls may have."""
+    model = (VERSIONS / "0002_model.sql").read_text()
+    calls = model.partition("CREATE TABLE calls (")[2].partition(");")[0]
+    [listed] = re.findall(rf"CHECK \({column} IN \(([^)]*)\)\)", calls)
+    return {value.strip(" '") for value in listed.split(",")}
+
+
+def test_verbs_and_outcomes_are_those_that_the_database_takes():
+    assert {verb.value for verb in Verb} == _taken_by_the_database("verb")
+    assert {outcome.value for outcome in Settled} == _taken_by_the_database("settled")
+
+
+def test_the_repeat_classes_are_four():
+    assert [repeat.value for repeat in Repeat] == ["keyed", "single_shot", "lookup", "harmless"]

@@ -1,0 +1,84 @@
+import asyncio
+
+import pytest
+
+import builders
+from counterfoil.domain.call import Settled, Verb
+from counterfoil.services import calling
+from counterfoil.services.context import Context
+from counterfoil.store import calls
+from counterfoil.store.calls import Call, CallInFlightError
+from counterfoil.store.payments import Family
+
+
+async def begun(ctx: Context, family: Family, verb: Verb = Verb.CONFIRM) -> Call:
+    async with ctx.db.transaction() as conn:
+        return await calling.begin(ctx, conn, family.attempts[0], verb)
+
+
+async def settle(ctx: Context, call: Call, settled: Settled) -> bool:
+    async with ctx.db.transaction() as conn:
+        return await calls.settle(conn, call.id, settled, message="so", answer=b"{}", now=ctx.now())
+
+
+async def test_an_attempt_has_one_call_under_way(ctx: Context):
+    family = await builders.owed(ctx)
+
+    async def begin() -> str:
+        try:
+            return (await begun(ctx, family)).id
+        except CallInFlightError:
+            return ""
+
+    came = await asyncio.gather(*(begin() for _ in range(10)))
+    assert len([call for call in came if call]) == 1
+    async with ctx.db.reading() as conn:
+        assert [call.id for call in await calls.unsettled(conn, family.payment.id)] == [max(came)]
+
+
+@pytest.mark.parametrize("settled", [Settled.ACCEPTED, Settled.DECLINED, Settled.REFUSED, Settled.ABANDONED])
+async def test_a_settled_call_makes_room_for_the_next(ctx: Context, settled: Settled):
+    family = await builders.owed(ctx)
+    assert await settle(ctx, await begun(ctx, family), settled)
+    assert (await begun(ctx, family, Verb.CANCEL)).verb is Verb.CANCEL
+
+
+async def test_an_unknown_outcome_lets_nothing_else_begin_until_it_is_settled(ctx: Context):
+    family = await builders.owed(ctx)
+    call = await begun(ctx, family)
+    assert await settle(ctx, call, Settled.UNKNOWN)
+    async with ctx.db.reading() as conn:
+        [left] = await calls.unsettled(conn, family.payment.id)
+    assert (left.id, left.settled) == (call.id, Settled.UNKNOWN)
+    with pytest.raises(CallInFlightError):
+        await begun(ctx, family)
+    assert await settle(ctx, call, Settled.DECLINED)
+    await begun(ctx, family)
+
+
+async def test_the_first_word_on_a_call_stands(ctx: Context):
+    family = await builders.owed(ctx)
+    call = await begun(ctx, family)
+    assert await settle(ctx, call, Settled.ACCEPTED)
+    assert not await settle(ctx, call, Settled.UNKNOWN)
+    async with ctx.db.reading() as conn:
+        [kept] = await calls.of_payment(conn, family.payment.id)
+    assert (kept.settled, kept.key) == (Settled.ACCEPTED, call.key)
+
+
+async def test_a_refused_begin_leaves_its_transaction_usable(ctx: Context):
+    family, other = await builders.owed(ctx), await builders.owed(ctx)
+    await begun(ctx, family)
+    async with ctx.db.transaction() as conn:
+        with pytest.raises(CallInFlightError):
+            await calling.begin(ctx, conn, family.attempts[0], Verb.CAPTURE)
+        await calling.begin(ctx, conn, other.attempts[0], Verb.CAPTURE)
+    async with ctx.db.reading() as conn:
+        assert len(await calls.of_payment(conn, other.payment.id)) == 1
+
+
+async def test_reads_in_vain_are_counted(ctx: Context):
+    family = await builders.owed(ctx)
+    call = await begun(ctx, family)
+    async with ctx.db.transaction() as conn:
+        assert [await calls.count_read(conn, call.id) for _ in range(3)] == [1, 2, 3]

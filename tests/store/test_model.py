@@ -1,0 +1,585 @@
+"""The rules that the database itself holds, tried by raw SQL as the service's role and as the owner of the tables."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import asyncpg
+import pytest
+
+import builders
+from counterfoil.domain.call import Verb
+from counterfoil.domain.fact import Kind, Report
+from counterfoil.domain.money import Money
+from counterfoil.domain.operator import Role
+from counterfoil.services import calling, keys
+from counterfoil.services.context import Context
+from counterfoil.store import audit, facts, idempotency, payments
+from counterfoil.store.database import Connection, prepare
+from counterfoil.store.facts import Source
+from database import Database, Postgres
+
+ROLES = ("app", "owner")
+# With a column that a forger would like to change.
+APPEND_ONLY = {"facts": "amount", "audit": "actor", "journals": "rule", "entries": "amount"}
+
+
+@pytest.fixture(scope="module")
+def model(fast_postgres: Postgres) -> Iterator[Database]:
+    """A database with a row or more in every table."""
+    with fast_postgres.database() as database:
+        asyncio.run(_fill(database))
+        yield database
+
+
+async def _fill(database: Database) -> None:
+    async with builders.open_house(database.app_url) as house:
+        ctx = house.context
+        paid = await builders.owed(ctx, ref="pi_paid")
+        captured = builders.charge(paid.attempts[0], "ch_paid")
+        await builders.told(ctx, "stripe", builders.event("charge.succeeded", captured))
+        await builders.owed(ctx, "razorpay", ref="order_open")
+        lost = await builders.owed(ctx, ref="pi_asked")
+        await keys.create(ctx, name="a key", role=Role.ADMIN, actor="tests", mode=ctx.mode)
+        async with ctx.db.transaction() as conn:
+            await calling.begin(ctx, conn, lost.attempts[0], Verb.CONFIRM)
+            await _store_the_rest(ctx, conn, paid.payment.id)
+
+
+async def _store_the_rest(ctx: Context, conn: Connection, payment_id: str) -> None:
+    scope = idempotency.Scope(
+        merchant_id=ctx.merchant_id,
+        mode=ctx.mode,
+        method="POST",
+        path="/api/payments",
+        key="once",
+        body_digest=b"digest",
+    )
+    await idempotency.claim(conn, scope, payment_id=payment_id, now=ctx.now(), leased_until=ctx.now())
+    await audit.open_exception(
+        conn,
+        id_=ctx.new_id("exception"),
+        merchant_id=ctx.merchant_id,
+        mode=ctx.mode,
+        kind="surplus_capture",
+        subject="chg_1",
+        payment_id=payment_id,
+        sentence="Look.",
+        now=ctx.now(),
+    )
+
+
+@pytest.fixture(params=ROLES)
+async def conn(request: pytest.FixtureRequest, model: Database) -> AsyncIterator[asyncpg.Connection]:
+    """A connection by each role, whose work is rolled back unless a test commits it."""
+    url = model.app_url if request.param == "app" else model.owner_url
+    connection = await asyncpg.connect(url)
+    await prepare(connection)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+# Every constraint, broken once.
+
+
+@dataclass(frozen=True)
+class Break:
+    """A row that is a copy of one that stands, but for these columns, and the constraint that refuses it."""
+
+    constraint: str
+    changes: dict[str, Any]
+    where: str = "true"
+
+    @property
+    def table(self) -> str:
+        return TABLE_OF.get(self.constraint) or next(
+            table for table in sorted(TABLES, key=len, reverse=True) if self.constraint.startswith(table)
+        )
+
+
+TABLES = (
+    "api_keys", "attempts", "audit", "calls", "charges", "entries", "exceptions", "facts", "gateway_accounts",
+    "idempotency", "inbox", "journals", "ledger_accounts", "merchants", "payments", "settings", "webhook_secrets",
+)  # fmt: skip
+TABLE_OF = {
+    "winner_is_an_attempt_of_this_payment": "payments",
+    "one_current_webhook_secret": "webhook_secrets",
+    "one_account_takes_new_payments": "gateway_accounts",
+    "one_call_at_a_time": "calls",
+}
+AT = "2026-11-22T12:00:00Z"
+ANEW = {"id": "anew"}
+PAYMENT = ANEW | {"winner_attempt_id": None}
+ATTEMPT = ANEW | {"number": 2, "ref": "pi_anew"}
+CALL = ANEW | {"key": "anew", "settled": "declined", "settled_at": AT}
+CHARGE = ANEW | {"ref": "ch_anew"}
+FACT = {"id": 1_000_000, "kind": "charge.created"}
+LETTER = ANEW | {"dedupe_key": "anew"}
+JOURNAL = ANEW | {"rule": "anew"}
+ENTRY = {"id": 1_000_000}
+BOOK = {"id": 1_000_000, "name": "anew"}
+KEY = ANEW | {"digest": "\\xaa"}
+ACCOUNT = ANEW | {"draining_since": AT}
+SECRET = ANEW | {"expires_at": AT}
+DRAWER = {"key": "anew"}
+GONE = {"merchant_id": "mer_gone"}
+
+BREAKS = [
+    Break("merchants_pkey", {}),
+    Break("gateway_accounts_pkey", {"draining_since": AT}),
+    Break("gateway_accounts_gateway_check", ACCOUNT | {"gateway": "Stripe!"}),
+    Break("gateway_accounts_gateway_check", ACCOUNT | {"gateway": ""}),
+    Break("gateway_accounts_mode_check", ACCOUNT | {"mode": "test"}),
+    Break("gateway_accounts_merchant_id_fkey", ACCOUNT | GONE),
+    Break("one_account_takes_new_payments", ANEW),
+    Break("webhook_secrets_pkey", {"expires_at": AT}),
+    Break("webhook_secrets_secret_check", SECRET | {"secret": ""}),
+    Break("webhook_secrets_account_id_fkey", SECRET | {"account_id": "gwa_gone"}),
+    Break("one_current_webhook_secret", ANEW),
+    Break("settings_pkey", {}),
+    Break("settings_version_check", {"version": 0}),
+    Break("settings_merchant_id_fkey", GONE),
+    Break("api_keys_pkey", {"digest": "\\xaa"}),
+    Break("api_keys_digest_key", ANEW),
+    Break("api_keys_mode_check", KEY | {"mode": "test"}),
+    Break("api_keys_name_check", KEY | {"name": ""}),
+    Break("api_keys_role_check", KEY | {"role": "root"}),
+    Break("api_keys_merchant_id_fkey", KEY | GONE),
+    Break("payments_pkey", {}),
+    Break("payments_amount_check", PAYMENT | {"amount": 0}),
+    Break("payments_amount_check", PAYMENT | {"amount": -1}),
+    Break("payments_currency_check", PAYMENT | {"currency": "usd"}),
+    Break("payments_currency_check", PAYMENT | {"currency": "USDT"}),
+    Break("payments_mode_check", PAYMENT | {"mode": "test"}),
+    Break("payments_capture_check", PAYMENT | {"capture": "later"}),
+    Break("payments_status_check", PAYMENT | {"status": "paid"}),
+    Break("payments_check", PAYMENT | {"capture_requested": 0}),
+    Break("payments_check", PAYMENT | {"capture_requested": 10_001}),
+    Break("payments_merchant_id_fkey", PAYMENT | GONE),
+    Break("winner_is_an_attempt_of_this_payment", PAYMENT | {"winner_attempt_id": "att_gone"}),
+    Break("winner_is_an_attempt_of_this_payment", ANEW, "winner_attempt_id IS NOT NULL"),  # another's attempt
+    Break("attempts_pkey", {"number": 2, "ref": "pi_anew"}),
+    Break("attempts_payment_id_number_key", ANEW | {"ref": "pi_anew"}),
+    Break("attempts_account_id_ref_key", ANEW | {"number": 2}),
+    Break("attempts_number_check", ATTEMPT | {"number": 0}),
+    Break("attempts_capture_check", ATTEMPT | {"capture": "later"}),
+    Break("attempts_state_check", ATTEMPT | {"state": "lost"}),
+    Break("attempts_check", ATTEMPT | {"dead_at": AT, "disclosed_at": AT}),
+    Break("attempts_payment_id_mode_amount_currency_fkey", ATTEMPT | {"amount": 1}),
+    Break("attempts_payment_id_mode_amount_currency_fkey", ATTEMPT | {"currency": "EUR"}),
+    Break("attempts_payment_id_mode_amount_currency_fkey", ATTEMPT | {"mode": "live"}),
+    Break("attempts_payment_id_mode_amount_currency_fkey", ATTEMPT | {"payment_id": "pmt_gone"}),
+    Break("attempts_account_id_mode_fkey", ATTEMPT | {"account_id": "gwa_gone"}),
+    Break("calls_pkey", CALL | {"id": "{calls}"}),
+    Break("calls_key_key", CALL | {"key": "{calls.key}"}),
+    Break("calls_verb_check", CALL | {"verb": "refund"}),
+    Break("calls_settled_check", CALL | {"settled": "perhaps"}),
+    Break("calls_check", CALL | {"settled_at": None}),
+    Break("calls_check", CALL | {"settled": None}),
+    Break("calls_attempt_id_payment_id_fkey", CALL | {"attempt_id": "att_gone"}),
+    Break("calls_attempt_id_payment_id_fkey", CALL | {"payment_id": "pmt_gone"}),
+    Break("one_call_at_a_time", CALL | {"settled": None, "settled_at": None}),
+    Break("one_call_at_a_time", CALL | {"settled": "unknown"}),
+    Break("charges_pkey", {"ref": "ch_anew"}),
+    Break("charges_account_id_ref_key", ANEW),
+    Break("charges_state_check", CHARGE | {"state": "paid"}),
+    Break("charges_reserved_check", CHARGE | {"reserved": -1}),
+    Break("charges_account_id_fkey", CHARGE | {"account_id": "gwa_gone"}),
+    Break("charges_attempt_id_payment_id_fkey", CHARGE | {"payment_id": "pmt_gone"}),
+    Break("facts_pkey", {"kind": "charge.created"}),
+    Break("facts_account_id_object_id_kind_amount_currency_key", {"id": 1_000_000}),
+    Break("facts_source_check", FACT | {"source": "rumour"}),
+    Break("facts_account_id_fkey", FACT | {"account_id": "gwa_gone"}),
+    Break("facts_payment_id_fkey", FACT | {"payment_id": "pmt_gone"}),
+    Break("inbox_pkey", {"dedupe_key": "anew"}),
+    Break("inbox_account_id_dedupe_key_key", ANEW),
+    Break("inbox_status_check", LETTER | {"status": "read"}),
+    Break("inbox_deliveries_check", LETTER | {"deliveries": 0}),
+    Break("inbox_merchant_id_fkey", LETTER | GONE),
+    Break("inbox_account_id_fkey", LETTER | {"account_id": "gwa_gone"}),
+    Break("idempotency_pkey", {}),
+    Break("idempotency_check", DRAWER | {"status": 201}),
+    Break("idempotency_check", DRAWER | {"answer": {}}),
+    Break("idempotency_merchant_id_fkey", DRAWER | GONE),
+    Break("audit_pkey", {}),
+    Break("exceptions_pkey", {"subject": "anew"}),
+    Break("exceptions_kind_subject_key", ANEW),
+    Break("exceptions_merchant_id_fkey", ANEW | {"subject": "anew"} | GONE),
+    Break("ledger_accounts_pkey", {"name": "anew"}),
+    Break("ledger_accounts_merchant_id_mode_name_account_id_currency_key", {"id": 1_000_000}),
+    Break("ledger_accounts_merchant_id_fkey", BOOK | GONE),
+    Break("ledger_accounts_account_id_fkey", BOOK | {"account_id": "gwa_gone"}),
+    Break("journals_pkey", {"rule": "anew"}),
+    Break("journals_fact_id_rule_key", ANEW),
+    Break("journals_merchant_id_fkey", JOURNAL | GONE),
+    Break("journals_payment_id_fkey", JOURNAL | {"payment_id": "pmt_gone"}),
+    Break("journals_fact_id_fkey", JOURNAL | {"fact_id": 0}),
+    Break("entries_pkey", {}),
+    Break("entries_amount_check", ENTRY | {"amount": 0}),
+    Break("entries_journal_id_fkey", ENTRY | {"journal_id": "jnl_gone"}),
+    Break("entries_ledger_account_id_currency_fkey", ENTRY | {"currency": "EUR"}),
+    Break("entries_ledger_account_id_currency_fkey", ENTRY | {"ledger_account_id": 0}),
+]  # fmt: skip
+# They say no more than the primary key; they are there for the foreign keys that point at them.
+FOR_REFERENCE = {
+    "attempts_id_payment_id_key",
+    "gateway_accounts_id_mode_key",
+    "ledger_accounts_id_currency_key",
+    "payments_id_mode_amount_currency_key",
+}
+
+
+@pytest.mark.parametrize(
+    "broken", BREAKS, ids=lambda broken: f"{broken.constraint}-{sorted(broken.changes)[-1:]}"
+)
+async def test_every_constraint_refuses_what_breaks_it(conn: asyncpg.Connection, broken: Break):
+    changes = await _filled(conn, broken.changes)
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError) as refused:
+        await conn.execute(_copied(broken.table, broken.where), changes)
+    assert refused.value.constraint_name == broken.constraint
+
+
+async def _filled(conn: asyncpg.Connection, changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes, with {table} or {table.column} as a value of the row that stands there."""
+    filled = dict(changes)
+    for name, value in changes.items():
+        if isinstance(value, str) and value.startswith("{"):
+            table, _, column = value.strip("{}").partition(".")
+            filled[name] = await conn.fetchval(f"SELECT {column or 'id'} FROM {table} LIMIT 1")
+    return filled
+
+
+def _copied(table: str, where: str = "true") -> str:
+    """A statement that inserts a copy of one row of the table, but for the columns of its argument."""
+    return (
+        f"INSERT INTO {table} OVERRIDING SYSTEM VALUE"
+        f" SELECT (jsonb_populate_record(r, $1::jsonb)).* FROM (SELECT * FROM {table} WHERE {where} LIMIT 1) AS o,"
+        f" LATERAL (SELECT o.*) AS n, LATERAL (SELECT n::text::{table} AS r) AS typed"
+    )
+
+
+async def test_no_constraint_of_the_model_is_left_unbroken(conn: asyncpg.Connection):
+    found = await conn.fetch(
+        """
+        SELECT conname FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'p', 'u')
+          AND conrelid::regclass::text = ANY($1)
+        UNION
+        SELECT indexrelid::regclass::text FROM pg_index WHERE indisunique AND indrelid::regclass::text = ANY($1)
+        """,
+        list(TABLES),
+    )
+    assert {row["conname"] for row in found} == {broken.constraint for broken in BREAKS} | FOR_REFERENCE
+
+
+async def test_every_table_of_the_model_is_looked_at(conn: asyncpg.Connection):
+    found = await conn.fetch(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
+    own = {row["relname"] for row in found if not row["relname"].startswith("pgqueuer")}
+    assert own - {"alembic_version"} == set(TABLES)
+
+
+# Append-only.
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0} CASCADE", "DELETE FROM {0} WHERE false"],
+)
+async def test_what_is_append_only_is_never_changed(conn: asyncpg.Connection, table: str, statement: str):
+    refusal = (asyncpg.InsufficientPrivilegeError, asyncpg.CheckViolationError)
+    by_app = await conn.fetchval("SELECT current_user") == "app"
+    with pytest.raises(refusal[0] if by_app else refusal[1], match="denied" if by_app else "append-only"):
+        await conn.execute(statement.format(table, APPEND_ONLY[table]))
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE {0} DISABLE TRIGGER ALL",
+        "DROP TRIGGER append_only ON {0}",
+        "DROP TABLE {0} CASCADE",
+        "CREATE RULE r AS ON UPDATE TO {0} DO INSTEAD NOTHING",
+    ],
+)
+async def test_the_services_role_cannot_take_the_rules_away(model: Database, table: str, statement: str):
+    connection = await asyncpg.connect(model.app_url)
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement.format(table))
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("SET session_replication_role = replica")
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+async def test_the_services_role_may_read_and_add_and_cannot_give_itself_more(model: Database, table: str):
+    connection = await asyncpg.connect(model.app_url)
+    try:
+        await connection.execute(f"GRANT ALL ON {table} TO app")  # PostgreSQL warns, and grants nothing
+        rights = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "TRIGGER")
+        found = {
+            right: await connection.fetchval("SELECT has_table_privilege($1, $2)", table, right)
+            for right in rights
+        }
+    finally:
+        await connection.close()
+    assert [right for right, has in found.items() if has] == ["SELECT", "INSERT"]
+
+
+# The books.
+
+
+async def _journal(conn: asyncpg.Connection, *amounts: int, currency: str | None = None) -> str:
+    """A journal with these entries, alternately on the accounts that stand; its id."""
+    await conn.execute(_copied("journals"), JOURNAL)
+    await _entries(conn, "anew", *amounts, currency=currency)
+    return "anew"
+
+
+async def _entries(
+    conn: asyncpg.Connection, journal: str, *amounts: int, currency: str | None = None
+) -> None:
+    books = await conn.fetch("SELECT id, currency FROM ledger_accounts ORDER BY id")
+    for n, amount in enumerate(amounts):
+        book = books[n % 2] if currency is None else next(b for b in books if b["currency"] == currency)
+        await conn.execute(
+            "INSERT INTO entries (journal_id, ledger_account_id, amount, currency) VALUES ($1, $2, $3, $4)",
+            journal,
+            book["id"],
+            amount,
+            book["currency"],
+        )
+
+
+@pytest.mark.parametrize("amounts", [(100,), (100, -99), (100, -50, -51), (9_223_372_036_854_775_807, 1)])
+async def test_a_journal_that_does_not_balance_is_refused_at_the_commit(
+    conn: asyncpg.Connection, amounts: tuple[int, ...]
+):
+    transaction = conn.transaction()
+    await transaction.start()
+    await _journal(conn, *amounts)
+    with pytest.raises(asyncpg.CheckViolationError, match="does not balance"):
+        await transaction.commit()
+    assert await conn.fetchval("SELECT count(*) FROM journals WHERE id = 'anew'") == 0
+
+
+async def test_a_journal_without_entries_is_refused_at_the_commit(conn: asyncpg.Connection):
+    transaction = conn.transaction()
+    await transaction.start()
+    await _journal(conn)
+    with pytest.raises(asyncpg.CheckViolationError, match="has no entries"):
+        await transaction.commit()
+
+
+async def test_one_currency_does_not_balance_another(conn: asyncpg.Connection):
+    transaction = conn.transaction()
+    await transaction.start()
+    await conn.execute(_copied("ledger_accounts"), {"id": 1_000_001, "currency": "EUR"})
+    await _journal(conn, 100)
+    await _entries(conn, "anew", -100, currency="EUR")
+    with pytest.raises(asyncpg.CheckViolationError, match="does not balance"):
+        await transaction.commit()
+
+
+@pytest.mark.parametrize("amounts", [(1,), (5, -4)])
+async def test_an_entry_added_later_cannot_unbalance_a_journal(
+    conn: asyncpg.Connection, amounts: tuple[int, ...]
+):
+    stands = await conn.fetchval("SELECT id FROM journals LIMIT 1")
+    transaction = conn.transaction()
+    await transaction.start()
+    await _entries(conn, stands, *amounts)
+    with pytest.raises(asyncpg.CheckViolationError, match="does not balance"):
+        await transaction.commit()
+
+
+async def test_a_journal_that_balances_is_taken(conn: asyncpg.Connection):
+    transaction = conn.transaction()
+    await transaction.start()
+    await _journal(conn, 100, -60, 20, -60)
+    await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    await transaction.rollback()
+
+
+# The winner and the fence.
+
+
+async def test_a_payment_with_money_keeps_its_winner(conn: asyncpg.Connection):
+    paid = await conn.fetchval("SELECT id FROM payments WHERE winner_attempt_id IS NOT NULL")
+    transaction = conn.transaction()
+    await transaction.start()
+    await conn.execute(_copied("attempts", f"payment_id = '{paid}'"), ATTEMPT)
+    await _savepoint(
+        conn, f"UPDATE payments SET winner_attempt_id = 'anew' WHERE id = '{paid}'", "already won by"
+    )
+    await _savepoint(
+        conn, f"UPDATE payments SET winner_attempt_id = NULL WHERE id = '{paid}'", "has money captured"
+    )
+    await transaction.rollback()
+
+
+async def test_a_winner_without_money_is_given_up_but_never_replaced(conn: asyncpg.Connection):
+    attempt = await conn.fetchrow("SELECT id, payment_id FROM attempts WHERE ref = 'order_open'")
+    payment = attempt["payment_id"]
+    transaction = conn.transaction()
+    await transaction.start()
+    await conn.execute(_copied("attempts", "ref = 'order_open'"), ATTEMPT)
+    claim = f"UPDATE payments SET winner_attempt_id = '{attempt['id']}' WHERE id = '{payment}'"
+    await conn.execute(claim)
+    await conn.execute(claim)  # what it has already, it may claim again
+    await _savepoint(
+        conn, f"UPDATE payments SET winner_attempt_id = 'anew' WHERE id = '{payment}'", "already won"
+    )
+    await conn.execute(f"UPDATE payments SET winner_attempt_id = NULL WHERE id = '{payment}'")
+    await conn.execute(f"UPDATE payments SET winner_attempt_id = 'anew' WHERE id = '{payment}'")
+    await transaction.rollback()
+
+
+async def _savepoint(conn: asyncpg.Connection, statement: str, refusal: str) -> None:
+    """What the statement is refused with, leaving the transaction usable."""
+    with pytest.raises(asyncpg.CheckViolationError, match=refusal):
+        async with conn.transaction():
+            await conn.execute(statement)
+
+
+async def test_a_fence_once_committed_stands(conn: asyncpg.Connection):
+    transaction = conn.transaction()
+    await transaction.start()
+    await conn.execute("UPDATE attempts SET fenced_at = now() WHERE ref = 'order_open'")
+    await _savepoint(conn, "UPDATE attempts SET fenced_at = NULL WHERE ref = 'order_open'", "stays fenced")
+    await conn.execute("UPDATE attempts SET state = 'fenced' WHERE ref = 'order_open'")
+    await transaction.rollback()
+
+
+@pytest.mark.parametrize("column", ["amount = 1", "currency = 'EUR'", "mode = 'live'"])
+async def test_what_is_owed_does_not_change_under_an_attempt(conn: asyncpg.Connection, column: str):
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await conn.execute(
+            f"UPDATE payments SET {column} WHERE id = (SELECT payment_id FROM attempts LIMIT 1)"
+        )
+
+
+async def test_an_account_does_not_change_its_mode_under_its_attempts(conn: asyncpg.Connection):
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await conn.execute(
+            "UPDATE gateway_accounts SET mode = 'live' WHERE id = (SELECT account_id FROM attempts LIMIT 1)"
+        )
+
+
+async def test_what_a_browser_has_seen_cannot_be_forgotten(conn: asyncpg.Connection):
+    with pytest.raises(asyncpg.CheckViolationError, match="attempts_check"):
+        await conn.execute("UPDATE attempts SET dead_at = now() WHERE ref = 'order_open'")
+
+
+# What gateways report is always recordable.
+
+
+@pytest.mark.parametrize(
+    "reported",
+    [
+        {"captured": 10_001},
+        {"captured": 10**18},
+        {"refunded_seen": 20_000},
+        {"captured": 0, "refunded_seen": 5},
+        {"disputed_held": 99_999},
+        {"refunded_seen": 10_000, "disputed_held": 10_000},
+        {"amount": 0},
+        {"amount": 77, "currency": "XAU"},
+        {"state": "voided", "captured": 1},
+    ],
+)
+async def test_a_charge_may_be_whatever_its_gateway_says(conn: asyncpg.Connection, reported: dict[str, Any]):
+    transaction = conn.transaction()
+    await transaction.start()
+    await conn.execute(_copied("charges"), CHARGE | reported)
+    await transaction.rollback()
+
+
+@pytest.mark.parametrize(
+    "reported", [{"amount": 0}, {"amount": 10**18}, {"currency": "EUR"}, {"object_id": "?"}]
+)
+async def test_a_fact_may_be_whatever_its_gateway_says(conn: asyncpg.Connection, reported: dict[str, Any]):
+    transaction = conn.transaction()
+    await transaction.start()
+    await conn.execute(_copied("facts"), FACT | reported)
+    await transaction.rollback()
+
+
+# The same through the store.
+
+
+async def test_a_fact_told_twice_is_kept_once(ctx: Context):
+    family = await builders.owed(ctx)
+    report = Report(
+        kind=Kind.CHARGE_CAPTURED,
+        object_id="ch_1",
+        amount=Money(10_000, "USD"),
+        at=ctx.now(),
+        detail={"event_type": "charge.succeeded"},
+    )
+    tellings = [
+        report,
+        replace(report, detail={}),
+        replace(report, at=builders.NOW.replace(year=2027)),
+        report,
+    ]
+    more = [replace(report, amount=Money(9_000, "USD")), replace(report, kind=Kind.CHARGE_VOIDED)]
+    kept = []
+    for telling in (*tellings, *more):
+        async with ctx.db.transaction() as conn:
+            source = Source(kind="webhook", id="whk_1")
+            kept.append(
+                await facts.insert(
+                    conn, family.attempts[0], telling, charge_ref="ch_1", source=source, now=ctx.now()
+                )
+            )
+    assert kept == [True, False, False, False, True, True]
+    assert await builders.one(ctx, "SELECT count(*) FROM facts") == 3
+
+
+async def test_the_same_fact_told_at_once_is_kept_once(ctx: Context):
+    family = await builders.owed(ctx)
+    report = Report(kind=Kind.ATTEMPT_OPENED, object_id="pi_1", amount=Money(10_000, "USD"), at=ctx.now())
+
+    async def tell() -> bool:
+        async with ctx.db.transaction() as conn:
+            source = Source(kind="api", id="cal_1")
+            return await facts.insert(
+                conn, family.attempts[0], report, charge_ref=None, source=source, now=ctx.now()
+            )
+
+    assert sorted(await asyncio.gather(*(tell() for _ in range(12)))) == [False] * 11 + [True]
+
+
+async def test_a_payment_is_claimed_by_one_attempt_alone(ctx: Context):
+    family = await builders.owed(ctx)
+    for _ in range(7):
+        family = await builders.another(ctx, family)
+
+    async def claim(attempt_id: str) -> bool:
+        async with ctx.db.transaction() as conn:
+            return await payments.claim_winner(conn, family.payment.id, attempt_id)
+
+    claimed = await asyncio.gather(*(claim(attempt.id) for attempt in family.attempts))
+    assert sorted(claimed) == [False] * 7 + [True]
+    winner = family.attempts[claimed.index(True)]
+    assert (await builders.family_of(ctx, family.payment.id)).payment.winner_attempt_id == winner.id
+    assert await claim(winner.id)
+
+
+async def test_a_claim_is_given_up_only_by_who_has_it(ctx: Context):
+    family = await builders.owed(ctx)
+    async with ctx.db.transaction() as conn:
+        await payments.claim_winner(conn, family.payment.id, family.attempts[0].id)
+        await payments.release_winner(conn, family.payment.id, "att_another")
+        assert (await payments.get(conn, family.payment.id)).payment.winner_attempt_id is not None
+        await payments.release_winner(conn, family.payment.id, family.attempts[0].id)
+        assert (await payments.get(conn, family.payment.id)).payment.winner_attempt_id is None

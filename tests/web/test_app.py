@@ -1,0 +1,123 @@
+"""What watches the service: alive, ready, counted, described; and what it says when its database is away."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from outage import Line, line_to
+from service import Answer, Service, running_service
+
+
+def metrics(service: Service) -> dict[tuple[str, ...], float]:
+    """Every sample: its name and the values of its labels in the order of their names, to its value."""
+    answer = service.get("/metrics", key="")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = text_string_to_metric_families(answer.body.decode())
+    return {
+        (one.name, *(value for _, value in sorted(one.labels.items()))): one.value
+        for family in families
+        for one in family.samples
+    }
+
+
+def test_it_is_alive_and_ready(service):
+    assert service.get("/healthz", key="").json == {"status": "ok"}
+    ready = service.get("/readyz", key="")
+    assert (ready.status, ready.json) == (200, {"status": "ready"})
+
+
+def test_watchers_may_ask_for_the_head_alone(service):
+    answer = service.call("HEAD", "/healthz", key="")
+    assert (answer.status, answer.body) == (200, b"")
+
+
+def test_what_happened_is_counted(service):
+    before = metrics(service)
+    service.create(payment_method="pm_card_visa", confirm=True)
+    counted = ("counterfoil_webhooks_total", "stripe", "stored")
+    service.eventually(lambda: metrics(service).get(counted, 0) > before.get(counted, 0))
+    service.eventually(lambda: metrics(service).get(("counterfoil_inbox", "stripe", "processed"), 0) >= 1)
+    calls = {sample: value for sample, value in metrics(service).items() if sample[0] == "counterfoil_gateway_call_seconds_count"}  # fmt: skip
+    assert (
+        calls["counterfoil_gateway_call_seconds_count", "payment_intents.confirm", "stripe", "accepted"] >= 1
+    )
+    assert metrics(service)["counterfoil_database_up",] == 1
+
+
+def test_no_metric_names_a_payment_or_a_customer(service):
+    made = service.create(
+        customer={"email": "nobody@shop.example"}, payment_method="pm_card_visa", confirm=True
+    )
+    page = service.get("/metrics", key="").body.decode()
+    assert made["id"] not in page
+    assert "nobody@shop.example" not in page
+
+
+def test_the_api_describes_itself(service):
+    described = service.get("/openapi.json", key="").json
+    assert described["info"]["title"] == "Counterfoil"
+    create = described["paths"]["/api/payments"]["post"]
+    assert create["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("CreatePayment")
+    assert described["components"]["schemas"]["CreatePayment"]["additionalProperties"] is False
+    assert service.get("/docs", key="").status == 200
+
+
+@pytest.fixture(scope="module")
+def cut_off(fast_postgres) -> Iterator[tuple[Service, Line]]:
+    """A service whose line to the database can be cut."""
+    with (
+        fast_postgres.database() as database,
+        line_to(database.app_url) as (line, url),
+        running_service(url) as service,
+    ):
+        yield service, line
+
+
+def timed(service: Service, path: str) -> tuple[Answer, float]:
+    started = time.monotonic()
+    return service.get(path, key=""), time.monotonic() - started
+
+
+@pytest.mark.parametrize("outage", ["cut", "hold"])
+def test_while_the_database_is_away_it_is_alive_but_not_ready_and_then_it_is_again(cut_off, outage):
+    service, line = cut_off
+    service.create(reference=f"before the {outage}")
+    getattr(line, outage)()
+    try:
+        assert service.get("/healthz", key="").status == 200
+        answer, took_s = timed(service, "/readyz")
+        assert (answer.status, answer.json["status"]) == (503, "unavailable")
+        assert "database" in answer.json["because"]
+        assert took_s < 3
+        page, took_s = timed(service, "/metrics")
+        assert page.status == 200
+        assert "counterfoil_database_up 0.0" in page.body.decode()
+        assert "counterfoil_inbox{" not in page.body.decode()
+        assert took_s < 3
+    finally:
+        line.mend()
+    service.eventually(lambda: service.get("/readyz", key="").status == 200)
+    service.eventually(lambda: metrics(service)["counterfoil_database_up",] == 1)
+    made = service.create(payment_method="pm_card_visa", confirm=True)
+    paid = service.create(50_000, "INR", reference=f"after the {outage}")
+    service.pay_razorpay(paid["checkout"]["razorpay"]["order_id"])
+    assert made["status"] == "captured"
+    assert service.until(paid["id"], "captured", seconds=30)  # the worker is at work again
+
+
+def test_while_the_database_is_away_requests_are_told_to_come_again(cut_off):
+    service, line = cut_off
+    key = service.key()
+    line.cut()
+    try:
+        for method, path in (("GET", "/api/payments"), ("POST", "/api/payments")):
+            answer = service.call(method, path, {"amount": 100, "currency": "USD"} if method == "POST" else None, key=key)  # fmt: skip
+            assert (answer.status, answer.json["code"]) == (503, "database_away")
+            assert answer.headers["retry-after"] == "1"
+            assert "127.0.0.1" not in answer.body.decode()
+    finally:
+        line.mend()
+    service.eventually(lambda: service.get("/api/payments").status == 200)
