@@ -279,6 +279,20 @@ def razorpay_payment(of: Attempt, ref: str, status: str, **more: Any) -> dict[st
     }
 
 
+def razorpay_refund(ref: str, charge_ref: str, amount: int, **more: Any) -> dict[str, Any]:
+    """A refund that was processed, of a Razorpay payment in rupees."""
+    return {
+        "id": ref,
+        "entity": "refund",
+        "amount": amount,
+        "currency": "INR",
+        "payment_id": charge_ref,
+        "status": "processed",
+        "created_at": 1_793_000_100,
+        **more,
+    }
+
+
 def as_sent(body: dict[str, Any]) -> bytes:
     return json.dumps(body).encode()
 

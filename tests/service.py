@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
+import structlog
 import uvicorn
 import uvloop
 
@@ -207,6 +208,9 @@ def running_service(
     doors; further keywords are fields of Settings.
     """
     gateways: AbstractContextManager[Sandbox] = nullcontext(sandbox) if sandbox else run_sandbox()
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    )
     folder = Path(tempfile.mkdtemp(prefix="counterfoil-service-"))
     with gateways as there:
         bound = listen("127.0.0.1", 0)

@@ -319,15 +319,7 @@ async def test_a_surplus_given_back_leaves_the_books_as_if_it_had_never_come(ctx
     first, second = (
         builders.razorpay_payment(family.attempts[0], ref, "captured") for ref in ("pay_b", "pay_a")
     )
-    back = {
-        "id": "rfnd_1",
-        "entity": "refund",
-        "amount": 500_000,
-        "currency": "INR",
-        "payment_id": "pay_a",
-        "status": "processed",
-        "created_at": 1_793_000_009,
-    }
+    back = builders.razorpay_refund("rfnd_1", "pay_a", 500_000)
     await builders.told(
         ctx,
         "razorpay",
@@ -437,15 +429,7 @@ async def test_more_given_back_than_was_taken_is_kept_and_calls_a_person(ctx: Co
 async def test_the_refund_of_a_hold_moves_no_money(ctx: Context):
     family = await builders.owed(ctx, "razorpay")
     held = builders.razorpay_payment(family.attempts[0], "pay_1", "refunded", captured=False)
-    back = {
-        "id": "rfnd_1",
-        "entity": "refund",
-        "amount": 10_000,
-        "currency": "USD",
-        "payment_id": "pay_1",
-        "status": "processed",
-        "created_at": 1_793_000_009,
-    }
+    back = builders.razorpay_refund("rfnd_1", "pay_1", 10_000, currency="USD")
     await builders.told(
         ctx, "razorpay", builders.razorpay_event("refund.processed", payment=held, refund=back)
     )

@@ -17,7 +17,7 @@ SAFE_HEADERS: Final = (
 
 
 class Limits:
-    """Pure ASGI: refuses what is too large while it arrives, and marks every answer."""
+    """Pure ASGI: refuses what is too large while it arrives, answers what failed, and marks every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -44,6 +44,10 @@ class Limits:
             if started:
                 raise
             await problems.of_error(large)(scope, receive, marked)
+        except Exception as error:
+            if started:
+                raise
+            await problems.of_unexpected(scope, error)(scope, receive, marked)
 
 
 def _counted(scope: Scope, receive: Receive) -> Receive:

@@ -12,6 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 # largest body we take needs 200 kbit/s.
 RECEIVE_S: Final = 10.0
 KEEP_ALIVE_S: Final = 5
+# Request line and headers together; ours and the gateways' are under four kilobytes, a browser's with cookies sixteen.
+HEAD_BYTES: Final = 65_536
 # Above any honest load of one process, below the usual limit of 1024 open files less the pools'.
 CONNECTIONS: Final = 900
 DRAIN_S: Final = 25  # a payment under way answers in twenty
@@ -19,11 +21,12 @@ BACKLOG: Final = 2048
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn closes nothing by itself: this gives every request a deadline and the server a connection cap."""
+    """uvicorn closes nothing by itself: this gives every request a deadline, its head a size, and the server a cap."""
 
     receive_s = RECEIVE_S
     connections_most = CONNECTIONS
     _deadline: asyncio.TimerHandle | None = None
+    _head: int | None = 0  # bytes of a head that is still coming; None while there is none
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it
         super().connection_made(transport)
@@ -32,9 +35,21 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self._arm()
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > HEAD_BYTES:
+                self.transport.abort()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._head = 0
         self._arm()  # second and later requests of a kept connection
+
+    def on_headers_complete(self) -> None:
+        self._head = None
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._disarm()

@@ -1,6 +1,7 @@
 """POST /pay/{id}/confirm: what the browser sends, and its confirmation, once for each token."""
 
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Annotated, Final, Self, TypeAlias
 
 from pydantic import StringConstraints, ValidationError, model_validator
@@ -73,8 +74,8 @@ class Confirming:
     async def carry_out(self, caller: Caller, family: Family, asked: Confirmation, result: str) -> Body:
         """Confirm, once for each token: what is sent again is answered again.
 
-        `result` is the address of the result page. Raises CounterfoilError where nothing was done; the token is then
-        as good as before.
+        `result` is the address of the result page. Raises CounterfoilError; a token that was refused is as good as
+        before, and one whose confirmation broke off is resumed when it is sent again.
         """
         hold = _hold(caller, family.payment.id, asked)
         held = await idempotency.claim_alone(self._ctx, hold, family.payment.id)
@@ -82,14 +83,13 @@ class Confirming:
             return await self._again(caller, held, result)
         try:
             answer = await within(self._confirm(caller, family, asked, held))
-        except CounterfoilError:
-            await idempotency.forget(self._ctx, hold)
+        except CounterfoilError as refused:
+            if refused.problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                await idempotency.forget(self._ctx, hold)
             raise
         finally:
             self._looks.forget(family.payment.id)
-        body = await self._told(
-            family.payment.id, answer.outcome if isinstance(answer, Answer) else None, result
-        )
+        body = await self._told(family.payment.id, answer.outcome if answer else None, result)
         await idempotency.answer(self._ctx, hold, 200, answers.kept(body))
         return body
 
@@ -97,13 +97,10 @@ class Confirming:
         self, caller: Caller, family: Family, asked: Confirmation, resume: Resume | None
     ) -> Answer:
         """Confirm; where the payment is past that, by another tab or by time, look how it stands instead."""
-        payment = family.payment
         try:
-            if self._ctx.now() < payment.expires_at:
-                return await _by(self._ctx, caller, payment.id, asked, resume)
+            return await _by(self._ctx, caller, family.payment.id, asked, resume)
         except WrongStateError:
-            pass
-        return await payments.look(self._ctx, caller, payment.id)
+            return await payments.look(self._ctx, caller, family.payment.id)
 
     async def _again(self, caller: Caller, replay: Replay, result: str) -> Body:
         """The answer that was given; an action the customer has to take is asked for anew, for it was not stored."""

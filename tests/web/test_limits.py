@@ -1,0 +1,70 @@
+"""What every request must keep to, and what every answer carries."""
+
+import http.client
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+from counterfoil.services import payments
+from counterfoil.web.limits import BODY_BYTES
+from service import Answer, Service
+
+SAFE = {"x-content-type-options": "nosniff", "cache-control": "no-store", "referrer-policy": "no-referrer"}
+
+
+def is_marked(answer: Answer) -> bool:
+    marks = {name: answer.headers.get(name) for name in SAFE}
+    return marks == SAFE and re.fullmatch("[0-9a-f]{16}", answer.headers["x-request-id"]) is not None
+
+
+def test_every_answer_is_marked_whatever_it_says(service):
+    made = service.post("/api/payments", {"amount": 100, "currency": "USD"})
+    answers = [
+        made,
+        service.get("/healthz", key=""),
+        service.get("/nothing", key=""),
+        service.get("/api/payments", key=""),
+        service.post("/api/payments", b"{"),
+        service.post("/api/payments", b"x" * (BODY_BYTES + 1)),
+        service.call("DELETE", "/api/payments"),
+        service.post("/webhooks/stripe", b"{}"),
+    ]
+    assert [answer.status for answer in answers] == [201, 200, 404, 401, 400, 413, 405, 400]
+    assert all(map(is_marked, answers))
+    assert len({answer.headers["x-request-id"] for answer in answers}) == len(answers)
+
+
+def test_an_answer_that_failed_inside_is_marked_too_and_names_itself(service, monkeypatch):
+    async def breaks(*_: object, **__: object) -> None:
+        raise RuntimeError("the inside of the service")
+
+    monkeypatch.setattr(payments, "page", breaks)
+    answer = service.get("/api/payments")
+    assert (answer.status, answer.json["code"]) == (500, "internal")
+    assert is_marked(answer)
+    assert answer.json["instance"] == answer.headers["x-request-id"]
+    assert "inside" not in answer.body.decode()
+
+
+def body_of(size: int) -> bytes:
+    return b'{"amount": 100, "currency": "USD", "description": "' + b"x" * (size - 54) + b'"}'
+
+
+def test_a_body_may_be_as_large_as_the_limit_and_no_larger(service):
+    assert (
+        service.post("/api/payments", body_of(BODY_BYTES)).status == 422
+    )  # read, and the description is too long
+    answer = service.post("/api/payments", body_of(BODY_BYTES + 2))
+    assert (answer.status, answer.json["code"], answer.json["limit"]) == (413, "too_large", BODY_BYTES)
+
+
+@pytest.mark.parametrize("path", ["/api/payments", "/api/payments/pmt_01m82q4mexgp9s3vb3tax4n4pn/confirm"])
+def test_a_body_in_chunks_is_counted_as_it_comes(service: Service, path):
+    connection = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=5)
+    headers = {"authorization": f"Bearer {service.key()}", "content-type": "application/json"}
+    try:
+        connection.request("POST", path, (b"x" * 65_536 for _ in range(8)), headers, encode_chunked=True)
+        assert connection.getresponse().status == 413
+    finally:
+        connection.close()
