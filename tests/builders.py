@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from counterfoil import wiring
+from counterfoil.domain.attempt import Attempt, AttemptState
 from counterfoil.domain.clock import SettableClock
-from counterfoil.domain.payment import Attempt, AttemptState, Payment, Status
+from counterfoil.domain.payment import Payment, Status
 from counterfoil.services import inbox as service
 from counterfoil.services.context import Context, House
 from counterfoil.settings import Settings

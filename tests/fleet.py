@@ -23,6 +23,8 @@ from service import call, counterfoil
 
 # Where nothing listens: these processes are told everything by webhooks and have nobody to call.
 NOWHERE = "http://127.0.0.1:9"
+# The names of a worker's tasks beside its jobs.
+SWEEPS = ("sweep inbox", "sweep payments", "prune")
 START_S = 60.0  # a second, where nothing else runs
 SENDERS = 32
 PAUSE_S = 0.3  # before a body that was not acknowledged is sent again
@@ -79,6 +81,11 @@ class Fleet:
         }
         return inherited | {f"COUNTERFOIL_{name.upper()}": value for name, value in chosen.items()}
 
+    @property
+    def log(self) -> str:
+        """What the processes have written so far."""
+        return (self.folder / "log").read_text()
+
     def stop(self) -> None:
         for process in self._running:
             process.terminate()
@@ -87,7 +94,7 @@ class Fleet:
 
     def _ended(self, process: subprocess.Popen[bytes]) -> bool:
         if process.poll() is not None:
-            raise AssertionError((self.folder / "log").read_text())
+            raise AssertionError(self.log)
         return False
 
 

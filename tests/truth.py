@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import builders
-from counterfoil.domain.payment import Attempt
+from counterfoil.domain.attempt import Attempt
 from counterfoil.services.context import Context
 from counterfoil.store import payments
 from fleet import until

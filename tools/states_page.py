@@ -2,17 +2,10 @@
 
 from page import settle, table
 
+from counterfoil.domain.attempt import AttemptState
+from counterfoil.domain.charge import CHARGE_RANK, CHARGE_SAYS, CONTRADICTIONS, REFUND_RANK
 from counterfoil.domain.failure import FailureCode
-from counterfoil.domain.payment import (
-    CHARGE_RANK,
-    CHARGE_SAYS,
-    COMMANDS,
-    CONTRADICTIONS,
-    REFUND_RANK,
-    AttemptState,
-    Command,
-    Status,
-)
+from counterfoil.domain.payment import COMMANDS, Command, Status
 
 MEANING = {
     AttemptState.OPEN: "can still be paid",

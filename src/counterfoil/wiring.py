@@ -168,5 +168,5 @@ async def _read_clock(url: str, clock: RealClock, http: Http) -> None:
     try:
         if isinstance(came, Answer):
             clock.ahead = timedelta(seconds=round(float(json.loads(came.body)["offset"]), 3))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         log.warning("the sandbox's clock cannot be read", error=type(error).__name__)

@@ -1,5 +1,5 @@
+from counterfoil.domain.charge import CHARGE_SAYS, REFUND_SAYS
 from counterfoil.domain.fact import Kind
-from counterfoil.domain.payment import CHARGE_SAYS, REFUND_SAYS
 
 
 def test_every_kind_names_an_object_and_what_it_is_now():

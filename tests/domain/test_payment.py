@@ -7,30 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil.domain.errors import WrongStateError
-from counterfoil.domain.fact import Kind
-from counterfoil.domain.money import Money
-from counterfoil.domain.payment import (
+from counterfoil.domain.attempt import ENDED, Attempt, AttemptState, attempt_state
+from counterfoil.domain.charge import (
     CHARGE_RANK,
-    COMMANDS,
-    ENDED,
     REFUND_RANK,
-    Attempt,
-    AttemptState,
     Charge,
     ChargeState,
-    ChargeView,
-    Command,
-    Payment,
     RefundState,
-    Status,
-    attempt_state,
     charge_state,
     contradictions,
     refund_state,
-    status,
-    winner_charge,
 )
+from counterfoil.domain.errors import WrongStateError
+from counterfoil.domain.fact import Kind
+from counterfoil.domain.money import Money
+from counterfoil.domain.payment import COMMANDS, ChargeView, Command, Payment, Status, status, winner_charge
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 CHARGE_KINDS = [kind for kind in Kind if kind.noun == "charge"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import builders
 from builders import Life
-from counterfoil.domain.payment import Attempt, AttemptState
+from counterfoil.domain.attempt import Attempt, AttemptState
 from counterfoil.services.context import Context
 from counterfoil.store import payments
 from counterfoil.store.payments import Family

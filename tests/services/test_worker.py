@@ -1,4 +1,5 @@
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -8,26 +9,26 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psutil
 import pytest
-from pgqueuer.errors import RetryRequested
-from pgqueuer.models import EntrypointExecutorParameters
 
 import builders
 from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.services import attempts, inbox, sweeping, worker
 from counterfoil.services.context import Context
+from counterfoil.store import database as store
 from counterfoil.store import queue
 from counterfoil.store.embedded import supervise
 from counterfoil.store.migrate import migrate
 from database import Database, binaries, folder, memory
-from fleet import until
+from fleet import SWEEPS, until
 
 SOON_S = 10.0  # a quiet machine needs a tenth of a second
 
 
 class Gate:
-    """Holds commits while it is shut, and tells when one is held."""
+    """Holds commits while it is shut, but for those of the sweeps, and tells when one is held."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -35,7 +36,9 @@ class Gate:
         self.reached = asyncio.Event()
 
     async def __call__(self, moment: str) -> None:
-        if moment == "before commit" and not self.open.is_set():
+        task = asyncio.current_task()
+        assert task is not None
+        if moment == "before commit" and not self.open.is_set() and task.get_name() not in SWEEPS:
             self.reached.set()
             await self.open.wait()
 
@@ -46,8 +49,8 @@ def gate() -> Gate:
 
 
 @pytest.fixture
-async def ctx(database_url: str, gate: Gate) -> AsyncIterator[Context]:
-    async with builders.open_house(database_url, on_commit=gate) as house:
+async def ctx(database_url: str, gate: Gate, tmp_path: Path) -> AsyncIterator[Context]:
+    async with builders.open_house(database_url, on_commit=gate, key_file=tmp_path / "key") as house:
         yield house.context
 
 
@@ -127,20 +130,7 @@ async def test_a_worker_cut_off_in_a_job_leaves_the_job_for_the_next(
         await processed(ctx, letter_id, seconds=15)
 
 
-async def test_cancellation_of_a_job_becomes_a_retry(ctx: Context):
-    async def cut_off(_job: Any) -> None:
-        raise asyncio.CancelledError
-
-    executor = worker.KeepOnCancel(
-        EntrypointExecutorParameters(func=cut_off, concurrency_limit=0)  # type: ignore[call-arg]  the rest has defaults
-    )
-    with pytest.raises(RetryRequested):
-        await executor.execute(None, None)  # type: ignore[arg-type]  the job plays no part
-
-
 async def test_a_notification_that_is_lost_is_made_up_for_by_the_poll(ctx: Context, database: Database):
-    import asyncpg
-
     owner = await asyncpg.connect(database.owner_url)
     await owner.execute("ALTER TABLE pgqueuer DISABLE TRIGGER USER")  # the trigger that notifies
     await owner.close()
@@ -186,26 +176,38 @@ async def test_a_letter_that_breaks_is_parked_with_its_error_and_stops_no_other(
         await processed(ctx, bad)
 
 
-async def test_a_letter_met_while_the_database_is_away_is_not_blamed(
+async def test_a_letter_met_while_the_database_is_away_is_not_blamed_and_tried_again(
     ctx: Context, database_url: str, monkeypatch: pytest.MonkeyPatch
 ):
     letter_id = await a_letter(ctx)
-    understand, met = inbox.understand, asyncio.Event()
+    understand, met = inbox.understand, []
 
     async def away(ctx: Context, letter_id: str) -> Any:
-        if met.is_set():
-            return await understand(ctx, letter_id)
-        met.set()
-        raise DatabaseAwayError("The database cannot be reached.")
+        met.append(letter_id)
+        if len(met) == 1:
+            raise DatabaseAwayError("The database cannot be reached.")
+        return await understand(ctx, letter_id)
 
     monkeypatch.setattr(inbox, "understand", away)
     async with at_work(ctx, database_url):
-        await asyncio.wait_for(met.wait(), SOON_S)
-        await asyncio.sleep(0.2)
-        row = (await builders.rows(ctx, "SELECT status, tries, reason FROM inbox"))[0]
-        assert row == {"status": "received", "tries": 0, "reason": None}
-        ctx.clock.advance(timedelta(seconds=31))  # type: ignore[attr-defined]  the builders' clock can be moved
         await processed(ctx, letter_id)
+    assert met == [letter_id, letter_id]
+    assert await builders.one(ctx, "SELECT tries FROM inbox") == 1
+
+
+async def test_more_letters_than_connections_wait_their_turn(
+    ctx: Context, database_url: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store, "ACQUIRE_S", 0.2)
+    letters = [await a_letter(ctx) for _ in range(3 * store.POOL_SIZE)]
+    gate.open.clear()
+    async with at_work(ctx, database_url):
+        await asyncio.wait_for(gate.reached.wait(), SOON_S)
+        await asyncio.sleep(1)  # five times what a connection is waited for
+        gate.open.set()
+        for letter_id in letters:
+            await processed(ctx, letter_id)
+    assert await builders.one(ctx, "SELECT max(tries) FROM inbox") == 1
 
 
 async def test_a_payment_to_look_after_is_looked_after(
@@ -252,19 +254,21 @@ async def test_what_has_had_its_time_is_forgotten(ctx: Context):
 # Takes a job, does all of it but the commit, says so, and waits to be killed.
 DYING = """
 import asyncio, sys
+from pathlib import Path
 import builders
 from counterfoil.services import worker
+from fleet import SWEEPS
 
 async def hold(moment):
-    if moment == "before commit" and len(sys.argv) > 2 and armed:
+    if moment == "before commit" and opened and asyncio.current_task().get_name() not in SWEEPS:
         print("held", flush=True)
         await asyncio.sleep(600)
 
-armed = []
+opened = []
 
 async def main():
-    async with builders.open_house(sys.argv[1], on_commit=hold) as house:
-        armed.append(True)
+    async with builders.open_house(sys.argv[1], on_commit=hold, key_file=Path(sys.argv[2])) as house:
+        opened.append(house)
         await worker.work(house.context, sys.argv[1], asyncio.Event())
 
 asyncio.run(main())
@@ -272,17 +276,17 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def dying() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+def dying(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
     """Starts workers that die in the middle of a job."""
     started: list[subprocess.Popen[str]] = []
 
     def start(url: str) -> subprocess.Popen[str]:
         path = str(Path(builders.__file__).parent)
         process = subprocess.Popen(
-            [sys.executable, "-c", DYING, url, "hold"],
+            [sys.executable, "-c", DYING, url, str(tmp_path / "key")],
             stdout=subprocess.PIPE,
             text=True,
-            env={**_environment(), "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path},
         )
         started.append(process)
         return process
@@ -291,12 +295,6 @@ def dying() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return dict(os.environ)
 
 
 @pytest.mark.crash

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from time import monotonic
+from typing import Any
 
 import asyncpg
 import pytest
@@ -144,6 +145,30 @@ async def test_a_pool_without_a_free_connection_says_so_in_two_seconds(
         assert monotonic() - started < 1
     await db.ping()
     await db.close()
+
+
+class LameExit:
+    """A pool that takes a connection back too slowly, as a busy server makes it."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    def acquire(self, **more: Any) -> Any:
+        return self._pool.acquire(**more)
+
+    async def release(self, conn: Any, **_more: Any) -> None:
+        await self._pool.release(conn)
+        raise TimeoutError
+
+
+async def test_what_was_committed_stands_although_its_connection_cannot_be_given_back(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(db, "_pool", LameExit(db._pool))
+    async with db.transaction() as conn:
+        await conn.execute(_INSERT, "mer_1")
+    assert await _count(db) == 1
+    monkeypatch.undo()  # the pool is closed by its own hands
 
 
 async def test_a_connection_ended_by_an_administrator_is_away_and_replaced(db: Database):

@@ -58,35 +58,35 @@ def authorized(service: Service) -> bytes:
     return REQUEST + f"Authorization: Bearer {service.key()}\r\n\r\n".encode()
 
 
-def test_a_silent_connection_is_ended(client, impatient):
+def test_a_silent_connection_is_ended(impatient, client):
     client.sendall(b"G")
     assert closed_after(client) < 2
 
 
-def test_headers_that_drip_are_cut(client, impatient):
+def test_headers_that_drip_are_cut(impatient, client):
     assert dripped(client, REQUEST * 10) < 2
 
 
-def test_a_body_that_drips_is_cut_and_nothing_of_it_is_done(service, client, impatient):
+def test_a_body_that_drips_is_cut_and_nothing_of_it_is_done(service, impatient, client):
     before = service.rows("SELECT count(*) AS n FROM payments")
     client.sendall(authorized(service))
     assert dripped(client, BODY) < 2
     assert service.rows("SELECT count(*) AS n FROM payments") == before
 
 
-def test_a_body_that_stalls_is_cut(service, client, impatient):
+def test_a_body_that_stalls_is_cut(service, impatient, client):
     client.sendall(authorized(service) + BODY[:10])
     assert closed_after(client) < 2
 
 
-def test_the_second_request_of_a_connection_has_no_more_time_than_the_first(service, client, impatient):
+def test_the_second_request_of_a_connection_has_no_more_time_than_the_first(service, impatient, client):
     client.sendall(authorized(service) + BODY)
     assert client.recv(65536).startswith(b"HTTP/1.1 201")
     client.sendall(authorized(service) + BODY[:10])
     assert closed_after(client) < 2
 
 
-def test_a_whole_request_may_take_its_time_to_be_answered(service, client, impatient):
+def test_a_whole_request_may_take_its_time_to_be_answered(service, impatient, client):
     service.sandbox.fault("stripe", "payment_intents.create", "delay", seconds=1.0)
     client.sendall(authorized(service) + BODY)
     assert client.recv(65536).startswith(b"HTTP/1.1 201")

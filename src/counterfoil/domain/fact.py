@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from counterfoil.domain.money import Money
 
@@ -60,3 +61,16 @@ class Report:
     our_reference: str | None = None
     livemode: bool | None = None
     detail: Mapping[str, str | int | bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    id: int
+    object_id: str
+    kind: Kind
+    amount: int
+    currency: str
+    attempt_id: str
+    charge_ref: str | None
+    detail: dict[str, Any]
+    said_at: datetime

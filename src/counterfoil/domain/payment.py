@@ -1,6 +1,7 @@
-"""The three levels: a payment is owed, an attempt is one try at one gateway account, a charge is what came of it.
+"""A payment: what is owed, and how it stands.
 
-States of what gateways report are ranked; what we decide is a closed table; the payment's status follows from both.
+A payment is owed, an attempt is one try at one gateway account, a charge is what came of it. States of what gateways
+report are ranked; what we decide is a closed table; the payment's status follows from both.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,90 +10,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from counterfoil.domain.fact import Kind
-from counterfoil.domain.machine import Machine, highest
+from counterfoil.domain.attempt import ENDED, AttemptState
+from counterfoil.domain.charge import Charge, ChargeState
+from counterfoil.domain.machine import Machine
 from counterfoil.domain.money import Money
-
-
-class ChargeState(StrEnum):
-    CREATED = "created"
-    FAILED = "failed"
-    AUTHORIZED = "authorized"
-    VOIDED = "voided"
-    CAPTURED = "captured"
-
-
-# A charge is the highest of all that its gateway has ever said of it. Failed is low: both gateways may authorise after
-# they have reported a failure (Razorpay's late authorisation, a UPI retry inside the app; gateways 2.3).
-CHARGE_RANK = (
-    ChargeState.CREATED,
-    ChargeState.FAILED,
-    ChargeState.AUTHORIZED,
-    ChargeState.VOIDED,
-    ChargeState.CAPTURED,
-)
-# Both true of one charge: keep the higher, and call a person.
-CONTRADICTIONS = (frozenset({ChargeState.VOIDED, ChargeState.CAPTURED}),)
-
-CHARGE_SAYS = {
-    Kind.CHARGE_CREATED: ChargeState.CREATED,
-    Kind.CHARGE_FAILED: ChargeState.FAILED,
-    Kind.CHARGE_AUTHORIZED: ChargeState.AUTHORIZED,
-    Kind.CHARGE_VOIDED: ChargeState.VOIDED,
-    Kind.CHARGE_CAPTURED: ChargeState.CAPTURED,
-}
-
-
-def charge_state(said: Iterable[Kind]) -> ChargeState:
-    return highest(CHARGE_RANK, (CHARGE_SAYS[kind] for kind in said))
-
-
-def contradictions(said: Iterable[Kind]) -> list[str]:
-    """The pairs of states that cannot both be true, as sentences for a person."""
-    states = {CHARGE_SAYS[kind] for kind in said}
-    return [" and ".join(sorted(pair)) for pair in CONTRADICTIONS if pair <= states]
-
-
-class RefundState(StrEnum):
-    """What a gateway says of a refund. Failed is highest: a refund that succeeded can still bounce, days later."""
-
-    PENDING = "pending"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-
-
-REFUND_RANK = (RefundState.PENDING, RefundState.SUCCEEDED, RefundState.FAILED)
-REFUND_SAYS = {
-    Kind.REFUND_PENDING: RefundState.PENDING,
-    Kind.REFUND_SUCCEEDED: RefundState.SUCCEEDED,
-    Kind.REFUND_FAILED: RefundState.FAILED,
-}
-
-
-def refund_state(said: Iterable[Kind]) -> RefundState:
-    return highest(REFUND_RANK, (REFUND_SAYS[kind] for kind in said))
-
-
-class AttemptState(StrEnum):
-    OPEN = "open"
-    UNKNOWN = "unknown"  # a call was made and its outcome is not known: read before anything else
-    FENCED = "fenced"  # we shall never capture on it
-    WON = "won"  # the payment's money is taken here
-    DEAD = "dead"  # never came to be, or was abandoned before a browser saw it
-
-
-ENDED = frozenset({AttemptState.FENCED, AttemptState.DEAD})
-
-
-def attempt_state(*, won: bool, fenced: bool, dead: bool, unsettled_calls: int) -> AttemptState:
-    """The attempt's state from our decisions and the calls whose outcome we do not know yet."""
-    if dead:
-        return AttemptState.DEAD
-    if unsettled_calls:
-        return AttemptState.UNKNOWN
-    if won:
-        return AttemptState.WON
-    return AttemptState.FENCED if fenced else AttemptState.OPEN
 
 
 class Status(StrEnum):
@@ -195,55 +116,6 @@ class Payment:
     @property
     def money(self) -> Money:
         return Money(self.amount, self.currency)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """Our one PaymentIntent or order at one gateway account, ours to fence."""
-
-    id: str
-    payment_id: str
-    number: int
-    account_id: str
-    gateway: str
-    mode: str
-    amount: int
-    currency: str
-    capture: str
-    reason: str
-    ref: str | None
-    state: AttemptState
-    failure: Mapping[str, Any] | None
-    disclosed_at: datetime | None
-    fenced_at: datetime | None
-    dead_at: datetime | None
-    created_at: datetime
-
-    @property
-    def money(self) -> Money:
-        return Money(self.amount, self.currency)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
-    """What came of an attempt: a ch_ or pay_. The four amounts are what refunds and disputes reckon with."""
-
-    id: str
-    payment_id: str
-    attempt_id: str
-    account_id: str
-    ref: str
-    state: ChargeState
-    amount: int
-    currency: str
-    captured: int
-    refunded_seen: int
-    disputed_held: int
-    reserved: int
-    surplus: bool  # captured although the payment was paid already; decided when the money is first seen
-    detail: Mapping[str, Any]
-    made_at: datetime
-    created_at: datetime
 
 
 def winner_charge(winner_attempt_id: str | None, charges: Iterable[Charge]) -> Charge | None:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from counterfoil.domain.attempt import ENDED, Attempt, AttemptState
 from counterfoil.domain.call import Settled, Verb
+from counterfoil.domain.charge import Charge, ChargeState
 from counterfoil.domain.errors import NotSupportedError, WrongStateError
-from counterfoil.domain.payment import ENDED, Attempt, AttemptState, Charge, ChargeState, Status
+from counterfoil.domain.payment import Status
 from counterfoil.domain.routing import Choice
 from counterfoil.gateways.base import Accepted, Gateway, Method, Opening, Outcome, Refused
-from counterfoil.services import calling, facts
+from counterfoil.services import calling, standing
 from counterfoil.services.context import Context
 from counterfoil.store import calls, payments
 from counterfoil.store.calls import Call, CallInFlightError
@@ -99,7 +101,7 @@ async def record_opening(ctx: Context, conn: Connection, call: Call, outcome: Ou
         return family
     # A browser pays on it directly: from the answer that names it, it counts as disclosed.
     await payments.update_attempt(conn, attempt.id, disclosed_at=ctx.now())
-    return facts.with_attempt(family, replace(attempt, disclosed_at=ctx.now()))
+    return standing.with_attempt(family, replace(attempt, disclosed_at=ctx.now()))
 
 
 async def abandon(ctx: Context, conn: Connection, call: Call, outcome: Outcome | None = None) -> Family:
@@ -116,7 +118,7 @@ async def abandon(ctx: Context, conn: Connection, call: Call, outcome: Outcome |
         "message": "no usable answer",
     }
     await payments.update_attempt(conn, attempt.id, dead_at=ctx.now(), failure=failure)
-    return await facts.recompute(ctx, conn, await payments.get(conn, call.payment_id))
+    return await standing.recompute(ctx, conn, await payments.get(conn, call.payment_id))
 
 
 async def begin_confirm(ctx: Context, conn: Connection, family: Family, attempt: Attempt) -> Call:
@@ -143,7 +145,7 @@ async def begin_confirm(ctx: Context, conn: Connection, family: Family, attempt:
         raise WrongStateError(
             command="confirm", state="unknown", because="an earlier call has not been settled; sync first"
         ) from None
-    await facts.confirming(ctx, conn, family.payment)
+    await standing.confirming(ctx, conn, family.payment)
     return call
 
 
@@ -234,4 +236,4 @@ async def _fence_here(ctx: Context, conn: Connection, family: Family, attempt: A
         return family
     await payments.update_attempt(conn, attempt.id, fenced_at=ctx.now())
     await payments.release_winner(conn, family.payment.id, attempt.id)
-    return await facts.recompute(ctx, conn, await payments.get(conn, family.payment.id))
+    return await standing.recompute(ctx, conn, await payments.get(conn, family.payment.id))

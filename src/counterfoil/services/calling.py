@@ -8,11 +8,11 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from counterfoil.domain.attempt import Attempt
 from counterfoil.domain.call import Settled, Verb
-from counterfoil.domain.payment import Attempt
 from counterfoil.gateways.base import Accepted, Declined, Outcome, Refused
 from counterfoil.gateways.base import facts as reports_of
-from counterfoil.services import facts
+from counterfoil.services import facts, standing
 from counterfoil.services.context import Context
 from counterfoil.services.facts import DisagreementError
 from counterfoil.store import audit, calls, payments
@@ -69,7 +69,7 @@ async def settle(ctx: Context, conn: Connection, call: Call, outcome: Outcome) -
     await calls.settle(conn, call.id, settled, message=message, answer=_answer(outcome), now=ctx.now())
     if isinstance(outcome, Declined | Refused):
         family = await _remember_failure(conn, family, call, outcome)
-    return await facts.recompute(ctx, conn, family, known)
+    return await standing.recompute(ctx, conn, family, known)
 
 
 async def _refer(conn: Connection, family: Family, call: Call, outcome: Outcome) -> Family:
@@ -79,7 +79,7 @@ async def _refer(conn: Connection, family: Family, call: Call, outcome: Outcome)
     if ref is None or attempt.ref is not None:
         return family
     await payments.update_attempt(conn, attempt.id, ref=ref)
-    return facts.with_attempt(family, replace(attempt, ref=ref))
+    return standing.with_attempt(family, replace(attempt, ref=ref))
 
 
 def _summary(outcome: Outcome) -> tuple[Settled, str | None]:
@@ -104,7 +104,7 @@ async def _remember_failure(
         "message": outcome.message[:MESSAGE_CHARS],
     }
     await payments.update_attempt(conn, attempt.id, failure=failure)
-    return facts.with_attempt(family, replace(attempt, failure=failure))
+    return standing.with_attempt(family, replace(attempt, failure=failure))
 
 
 async def _call_a_person(ctx: Context, conn: Connection, family: Family, call: Call, sentence: str) -> None:

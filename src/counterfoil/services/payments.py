@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from counterfoil.domain import routing
+from counterfoil.domain.attempt import Attempt, AttemptState
 from counterfoil.domain.call import Settled, Verb
+from counterfoil.domain.charge import ChargeState
 from counterfoil.domain.errors import (
     AmountNotValidError,
     InvalidRequestError,
@@ -18,10 +20,10 @@ from counterfoil.domain.errors import (
     WrongStateError,
 )
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import COMMANDS, Attempt, AttemptState, ChargeState, Command, Payment, Status
+from counterfoil.domain.payment import COMMANDS, Command, Payment, Status
 from counterfoil.domain.routing import Choice, Feature
 from counterfoil.gateways.base import Method, Outcome
-from counterfoil.services import attempts, deciding, facts, idempotency, settling
+from counterfoil.services import attempts, deciding, idempotency, settling, standing
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Hold, Replay, Resume
 from counterfoil.store import audit, calls, payments
@@ -141,7 +143,7 @@ def _payment(ctx: Context, caller: Caller, new: NewPayment) -> Payment:
         cancel_requested_at=None,
         capture_requested=None,
         expires_at=now + EXPIRES,
-        next_check_at=now + facts.FIRST_CHECK,
+        next_check_at=now + standing.FIRST_CHECK,
         checks=0,
         version=1,
         created_at=now,
@@ -208,7 +210,7 @@ def _refuse_expired(ctx: Context, payment: Payment) -> None:
 
 
 def _confirmable(family: Family) -> Attempt:
-    attempt = facts.live_attempt(family)
+    attempt = standing.live_attempt(family)
     if attempt is None or attempt.ref is None:
         raise WrongStateError(
             command="confirm",
@@ -287,15 +289,20 @@ async def cancel(ctx: Context, caller: Caller, payment_id: str) -> Answer:
         COMMANDS.next(payment.status, Command.CANCEL)
         if payment.cancel_requested_at is None:
             await payments.update(
-                conn, payment.id, cancel_requested_at=ctx.now(), next_check_at=ctx.now() + facts.FIRST_CHECK
+                conn,
+                payment.id,
+                cancel_requested_at=ctx.now(),
+                next_check_at=ctx.now() + standing.FIRST_CHECK,
             )
             await _audit(ctx, conn, caller, payment, "payment.cancel", {})
     for attempt in family.attempts:
         await attempts.fence(ctx, payment_id, attempt.id)
     async with ctx.db.transaction() as conn:
-        family = await facts.recompute(ctx, conn, await payments.lock(conn, payment_id))
+        family = await standing.recompute(ctx, conn, await payments.lock(conn, payment_id))
     if any(attempt.state is AttemptState.OPEN for attempt in family.attempts):
-        family = await settling.sync(ctx, payment_id)  # the gateway refused: it knows what we have not heard yet
+        family = await settling.sync(
+            ctx, payment_id
+        )  # the gateway refused: it knows what we have not heard yet
     if family.payment.status is Status.CAPTURED:
         raise WrongStateError(
             command="cancel", state="captured", because="the money was taken meanwhile; refund it"
@@ -316,7 +323,7 @@ async def look(ctx: Context, caller: Caller, payment_id: str) -> Answer:
     Facts are what was ever said, in any order; what the customer has to do next is only in the latest answer.
     """
     family = (await sync(ctx, caller, payment_id)).family
-    attempt = facts.live_attempt(family)
+    attempt = standing.live_attempt(family)
     if family.payment.status is not Status.PENDING or attempt is None or attempt.ref is None:
         return Answer(family)
     return Answer(family, await ctx.directory.gateway(attempt.account_id).collect.look_up(attempt.ref))

@@ -7,12 +7,13 @@ after twice our timeout and two empty reads (gateways 1.2 and 2.2: a lost answer
 from datetime import datetime, timedelta
 from typing import Final
 
+from counterfoil.domain.attempt import ENDED, Attempt
 from counterfoil.domain.call import Settled, Verb
 from counterfoil.domain.fact import Kind
-from counterfoil.domain.payment import ENDED, Attempt, Status
+from counterfoil.domain.payment import Status
 from counterfoil.gateways.base import Accepted
 from counterfoil.gateways.http import TOTAL_S
-from counterfoil.services import attempts, facts
+from counterfoil.services import attempts, facts, standing
 from counterfoil.services.context import Context
 from counterfoil.services.facts import DisagreementError
 from counterfoil.store import audit, calls, payments
@@ -125,7 +126,7 @@ async def _write(
     ctx: Context, conn: Connection, family: Family, call: Call, settled: Settled, message: str
 ) -> Family:
     await calls.settle(conn, call.id, settled, message=message, answer=None, now=ctx.now())
-    return await facts.recompute(ctx, conn, family)
+    return await standing.recompute(ctx, conn, family)
 
 
 async def _report_lie(
@@ -154,5 +155,5 @@ async def _end(ctx: Context, payment_id: str) -> Family:
             if attempt.state not in ENDED:
                 family = await attempts.fence(ctx, payment_id, attempt.id)
         async with ctx.db.transaction() as conn:
-            return await facts.recompute(ctx, conn, await payments.lock(conn, payment_id))
+            return await standing.recompute(ctx, conn, await payments.lock(conn, payment_id))
     return family

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from counterfoil.domain import routing
+from counterfoil.domain.attempt import Attempt
+from counterfoil.domain.charge import Charge, ChargeState
 from counterfoil.domain.failure import BY_SLUG
-from counterfoil.domain.payment import Attempt, Charge, ChargeState, Status, winner_charge
+from counterfoil.domain.payment import Status, winner_charge
 from counterfoil.gateways.base import Accepted, Outcome
-from counterfoil.services import facts
+from counterfoil.services import standing
 from counterfoil.services.context import Context
 from counterfoil.store.inbox import Letter
 from counterfoil.store.keys import ApiKey
@@ -131,7 +133,7 @@ def checkout(ctx: Context, family: Family, outcome: Outcome | None = None) -> di
         "url": f"{ctx.public_url}/pay/{p.id}?token={token}",
         "expires_at": instant(p.expires_at),
     }
-    attempt = facts.live_attempt(family)
+    attempt = standing.live_attempt(family)
     if attempt is not None and attempt.ref is not None:
         details |= {"gateway": attempt.gateway, "methods": list(routing.methods(attempt.gateway, p.currency))}
         details |= {attempt.gateway: _for_browser(ctx, attempt)}

@@ -26,6 +26,11 @@ HEARTBEAT: Final = timedelta(seconds=6)
 DEQUEUE: Final = timedelta(seconds=1)  # also the poll that covers a lost NOTIFY
 RESTART: Final = timedelta(seconds=1)
 BATCH: Final = 20
+# Jobs that a worker has in hand, most of them waiting for a gateway; the rest are left to other workers.
+IN_HAND: Final = 200
+# Letters understood at once. Two cores are busy with eight, and the pool has more connections than that: a job that
+# waits here does not wait for a connection until it is told that the database is away.
+HANDS: Final = 8
 PRUNE_EVERY_S: Final = 3600.0
 # The first look after a jump of the sandbox's clock or a start is at once, then one look a second.
 SWEEP_EVERY_S: Final = 1.0
@@ -48,12 +53,13 @@ async def work(ctx: Context, url: str, stop: asyncio.Event) -> None:
 
     `url` is a direct connection: LISTEN is lost behind a transaction pooler.
     """
+    hands = asyncio.Semaphore(HANDS)
 
     @asynccontextmanager
     async def factory() -> AsyncIterator[PgQueuer]:
         async with queue.listening(url) as driver:
             jobs = PgQueuer(driver)
-            _bind(ctx, jobs)
+            _bind(ctx, jobs, hands)
             yield jobs
 
     sweeps = [
@@ -70,6 +76,7 @@ async def work(ctx: Context, url: str, stop: asyncio.Event) -> None:
             factory,
             dequeue_timeout=DEQUEUE,
             batch_size=BATCH,
+            max_concurrent_tasks=IN_HAND,
             heartbeat_timeout=HEARTBEAT,
             shutdown_on_listener_failure=True,
             restart_on_failure=True,
@@ -81,21 +88,26 @@ async def work(ctx: Context, url: str, stop: asyncio.Event) -> None:
         await asyncio.gather(*sweeps, return_exceptions=True)
 
 
-def _bind(ctx: Context, jobs: PgQueuer) -> None:
+def _bind(ctx: Context, jobs: PgQueuer, hands: asyncio.Semaphore) -> None:
     @jobs.entrypoint(queue.UNDERSTAND, executor_factory=KeepOnCancel)
     async def understand(job: Job) -> None:
-        letter_id = (job.payload or b"").decode()
-        try:
-            await inbox.understand(ctx, letter_id)
-        except DatabaseAwayError:
-            raise  # nothing can be written now; the sweep finds the row
-        except Exception as error:  # noqa: BLE001  one bad letter must not stop the others: it is parked with its error
-            log.warning("webhook not understood", webhook=letter_id, error=type(error).__name__)
-            await inbox.failed(ctx, letter_id, error)
+        async with hands:
+            await _understand(ctx, (job.payload or b"").decode())
 
     @jobs.entrypoint(queue.LOOK_AFTER, executor_factory=KeepOnCancel)
     async def look_after(job: Job) -> None:
         await attempts.capture_due(ctx, (job.payload or b"").decode())
+
+
+async def _understand(ctx: Context, letter_id: str) -> None:
+    """One bad letter must not stop the others: it is parked with its error."""
+    try:
+        await inbox.understand(ctx, letter_id)
+    except DatabaseAwayError as away:  # the letter is not to blame, and nothing can be written now
+        raise RetryRequested(RESTART, "database away") from away
+    except Exception as error:  # noqa: BLE001  whatever it was, a person reads it on the letter
+        log.warning("webhook not understood", webhook=letter_id, error=type(error).__name__)
+        await inbox.failed(ctx, letter_id, error)
 
 
 async def _every(seconds: float, stop: asyncio.Event, sweep: Callable[[], Awaitable[object]]) -> None:

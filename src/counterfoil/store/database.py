@@ -4,6 +4,7 @@ Everything is READ COMMITTED: money is decided by conditional updates and row lo
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
@@ -26,6 +27,7 @@ POOL_SIZE: Final = 16  # two cores are busy with eight; the rest wait for locks
 AWAY = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was told of its end, and has not ended yet
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -71,12 +73,20 @@ class Database:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_S) as conn:
+            conn = await self._pool.acquire(timeout=ACQUIRE_S)
+            try:
                 yield conn
+            finally:
+                await self._give_back(conn)
         except TimeoutError as slow:
             raise DatabaseAwayError("The database did not answer in time.") from slow
         except AWAY as away:
             raise DatabaseAwayError(f"The database cannot be reached: {type(away).__name__}.") from away
+
+    async def _give_back(self, conn: Connection) -> None:
+        """A connection that cannot be given back is dropped by the pool; what was committed on it stands."""
+        with contextlib.suppress(*AWAY):
+            await self._pool.release(conn, timeout=CONNECT_S)
 
     async def _hook(self, moment: str) -> None:
         if self._on_commit is not None:

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from counterfoil.domain.fact import Kind, Report
-from counterfoil.domain.payment import Attempt
+from counterfoil.domain.attempt import Attempt
+from counterfoil.domain.fact import Fact, Kind, Report
 from counterfoil.store.database import Connection
 
 
@@ -15,19 +14,6 @@ class Source:
 
     kind: str
     id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    id: int
-    object_id: str
-    kind: Kind
-    amount: int
-    currency: str
-    attempt_id: str
-    charge_ref: str | None
-    detail: dict[str, Any]
-    said_at: datetime
 
 
 async def insert(

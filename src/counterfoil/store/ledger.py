@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from counterfoil.domain.attempt import Attempt
 from counterfoil.domain.ledger import Entry
-from counterfoil.domain.payment import Attempt, Payment
+from counterfoil.domain.payment import Payment
 from counterfoil.store.database import Connection
 
 

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import asyncpg
 
-from counterfoil.domain.payment import Attempt, AttemptState, Charge, ChargeState, Payment, Status
+from counterfoil.domain.attempt import Attempt, AttemptState
+from counterfoil.domain.charge import Charge, ChargeState
+from counterfoil.domain.payment import Payment, Status
 from counterfoil.store.database import Connection
 
 _PAYMENT: Final = ", ".join(Payment.__dataclass_fields__)

@@ -2,10 +2,16 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from counterfoil.domain.errors import DatabaseAwayError
+from counterfoil.services import payments
+from counterfoil.services.payments import Caller
+from counterfoil.web.checkout.confirming import Confirmation, Confirming
+from counterfoil.web.checkout.looks import Looks
 from customer import CHALLENGED_CARD, DECLINED_CARD, LOST_CARD, Customer, arrive
 from service import Service, call, serving
 
@@ -135,6 +141,37 @@ def test_an_answer_that_was_lost_is_pending_and_never_a_second_charge(service):
     assert customer.pay()["status"] in {"pending", "paid"}
     service.until(customer.id, "captured", seconds=20)
     assert len(customer.charges()) == 1
+
+
+class Flickering:
+    """A database that is away for the second transaction."""
+
+    def __init__(self, db: Any) -> None:
+        self._db, self._number = db, 0
+
+    def transaction(self) -> Any:
+        self._number += 1
+        if self._number == 2:
+            raise DatabaseAwayError("The database does not answer.")
+        return self._db.transaction()
+
+
+def test_a_confirmation_that_broke_off_keeps_its_token_and_is_resumed(service):
+    customer = arrive(service)
+    body = {"confirmation_token": customer.token()}
+    away = Confirming(replace(service.context, db=Flickering(service.context.db)), Looks(nobody_looks))
+    family, _ = service.run(payments.of_link(service.context, customer.id))
+    caller = Caller("customer", family.payment.merchant_id, family.payment.mode)
+    with pytest.raises(DatabaseAwayError):
+        service.run(away.carry_out(caller, family, Confirmation(**body), "/"))
+    assert (customer.post(body).status, customer.charges()) == (409, [])
+    service.advance(31)
+    assert customer.post(body).json["status"] == "paid"
+    assert len(customer.charges()) == 1
+
+
+async def nobody_looks(_caller: Caller, _payment_id: str) -> Any:
+    raise AssertionError("nobody looks here")
 
 
 def test_a_gateway_that_refuses_is_told_as_a_try_that_may_be_repeated(service):

@@ -9,10 +9,11 @@ import pytest
 
 import builders
 from builders import NOW
+from counterfoil.domain.attempt import AttemptState
 from counterfoil.domain.fact import Kind, Report
 from counterfoil.domain.failure import FailureCode
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import AttemptState, Status
+from counterfoil.domain.payment import Status
 from counterfoil.gateways.base import Accepted, Declined, Outcome, Refused, Unknown
 from counterfoil.store.payments import Family
 from counterfoil.web.checkout import standing

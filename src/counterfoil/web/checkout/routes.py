@@ -14,9 +14,10 @@ from starlette.routing import Route
 
 from counterfoil.domain.errors import CounterfoilError, DatabaseAwayError, NotFoundError
 from counterfoil.gateways.base import Outcome
-from counterfoil.services import facts, payments
+from counterfoil.services import payments
 from counterfoil.services.context import Context
 from counterfoil.services.payments import Caller
+from counterfoil.services.standing import live_attempt
 from counterfoil.store.payments import Family
 from counterfoil.web.checkout import answers, confirming, pages, standing, views, visits
 from counterfoil.web.checkout.confirming import Confirming
@@ -85,7 +86,7 @@ class Checkout:
         return response
 
     def _form(self, visit: Visit, stands: Standing, outcome: Outcome | None) -> Response:
-        payment, attempt = visit.family.payment, facts.live_attempt(visit.family)
+        payment, attempt = visit.family.payment, live_attempt(visit.family)
         assert attempt is not None  # noqa: S101  a payment without one is not payable
         gateway = self._ctx.directory.gateway(attempt.account_id)
         return pages.render(
@@ -190,7 +191,7 @@ def _require(ticket: Ticket) -> None:
 
 def _disclosed(family: Family) -> bool:
     """Whether a browser may have paid without us: a Razorpay order is paid in its own window."""
-    attempt = facts.live_attempt(family)
+    attempt = live_attempt(family)
     return attempt is not None and attempt.disclosed_at is not None
 
 

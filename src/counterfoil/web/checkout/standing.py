@@ -10,7 +10,7 @@ from counterfoil.domain.failure import BY_SLUG, FailureCode
 from counterfoil.domain.payment import Payment, Status
 from counterfoil.gateways.base import Accepted, Declined, Outcome
 from counterfoil.gateways.base import facts as reports_of
-from counterfoil.services import facts
+from counterfoil.services.standing import live_attempt, unknown
 from counterfoil.store.payments import Family
 
 
@@ -42,10 +42,10 @@ def of(family: Family, outcome: Outcome | None, now: datetime, *, under_way: boo
     While a call is under way, and where a try was made and its gateway could not be asked, nothing is said but that we
     are checking: a customer who is told to try again might be made to pay twice.
     """
-    payment, attempt = family.payment, facts.live_attempt(family)
+    payment, attempt = family.payment, live_attempt(family)
     if payment.status not in {Status.CREATED, Status.PENDING}:
         return _settled(payment, now)
-    if under_way or facts.unknown(family) or attempt is None or attempt.ref is None:
+    if under_way or unknown(family) or attempt is None or attempt.ref is None:
         return Standing.CHECKING
     if now >= payment.expires_at:
         return Standing.EXPIRED if payment.status is Status.CREATED else Standing.CHECKING

@@ -7,8 +7,9 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from counterfoil.domain import routing
+from counterfoil.domain.attempt import Attempt
 from counterfoil.domain.money import Money, to_wire
-from counterfoil.domain.payment import Attempt, Payment, winner_charge
+from counterfoil.domain.payment import Payment, winner_charge
 from counterfoil.gateways.base import Gateway
 from counterfoil.services.context import Context
 from counterfoil.store.payments import Family

@@ -1,0 +1,151 @@
+"""How a payment stands: attempt states, its status and its next check, from decisions, calls and facts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+from counterfoil.domain.attempt import ENDED, Attempt, AttemptState, attempt_state
+from counterfoil.domain.call import Settled, Verb
+from counterfoil.domain.fact import Fact, Kind
+from counterfoil.domain.payment import ChargeView, Payment, Status, status, winner_charge
+from counterfoil.services.context import Context
+from counterfoil.store import calls, facts, payments
+from counterfoil.store.calls import Call
+from counterfoil.store.database import Connection
+from counterfoil.store.payments import Family
+
+# The customer or the bank has been heard of: more than our own opening.
+ACTING: Final = frozenset(
+    {
+        Kind.ATTEMPT_ACTION,
+        Kind.ATTEMPT_PROCESSING,
+        Kind.ATTEMPT_DECLINED,
+        Kind.CHARGE_CREATED,
+        Kind.CHARGE_FAILED,
+    }
+)
+
+
+DECLINES: Final = frozenset({Kind.ATTEMPT_DECLINED, Kind.CHARGE_FAILED})
+
+
+SETTLED: Final = frozenset({Status.CAPTURED, Status.FAILED, Status.CANCELLED})
+
+
+# What is not settled is asked about: first after this long, then ever less often (services/sweeping.py).
+FIRST_CHECK: Final = timedelta(seconds=30)
+
+
+async def recompute(
+    ctx: Context, conn: Connection, family: Family, known: Sequence[Fact] | None = None
+) -> Family:
+    """Attempt states, payment status and the next check, from decisions, calls and facts; written where they changed."""
+    if known is None:
+        known = await facts.of_payment(conn, family.payment.id)
+    under_way = await calls.unsettled(conn, family.payment.id)
+    in_doubt = frozenset(call.attempt_id for call in under_way if call.settled is Settled.UNKNOWN)
+    was_unknown = unknown(family)
+    for attempt in family.attempts:
+        family = with_attempt(family, await _settle_attempt(conn, family, attempt, known, in_doubt))
+    after = _payment_after(ctx, family, known, under_way)
+    if unknown(family) and not was_unknown:  # asked about soon, however long the payment has waited before
+        after = replace(after, next_check_at=ctx.now() + FIRST_CHECK, checks=0)
+    if after != family.payment:
+        after = replace(after, version=after.version + 1, updated_at=ctx.now())
+        await payments.update(
+            conn,
+            after.id,
+            status=after.status.value,
+            amount_captured=after.amount_captured,
+            amount_refunded=after.amount_refunded,
+            next_check_at=after.next_check_at,
+            checks=after.checks,
+            version=after.version,
+            updated_at=after.updated_at,
+        )
+    return replace(family, payment=after)
+
+
+async def _settle_attempt(
+    conn: Connection, family: Family, attempt: Attempt, known: Sequence[Fact], in_doubt: frozenset[str]
+) -> Attempt:
+    state = attempt_state(
+        won=family.payment.winner_attempt_id == attempt.id
+        and any(c.captured for c in family.charges if c.attempt_id == attempt.id),
+        fenced=attempt.fenced_at is not None,
+        dead=attempt.dead_at is not None,
+        unsettled_calls=int(attempt.id in in_doubt),
+    )
+    failure = _last_failure(attempt, known) or attempt.failure
+    if state == attempt.state and failure == attempt.failure:
+        return attempt
+    await payments.update_attempt(conn, attempt.id, state=state.value, failure=failure)
+    return replace(attempt, state=state, failure=failure)
+
+
+def _last_failure(attempt: Attempt, known: Sequence[Fact]) -> dict[str, Any] | None:
+    declines = [fact for fact in known if fact.attempt_id == attempt.id and fact.kind in DECLINES]
+    if not declines:
+        return None
+    last = max(declines, key=lambda fact: (fact.said_at, fact.kind.noun == "charge", fact.object_id))
+    return {
+        "code": last.detail.get("failure") or "other",
+        "gateway_code": last.detail.get("gateway_code"),
+        "message": last.detail.get("message"),
+    }
+
+
+def _payment_after(ctx: Context, family: Family, known: Sequence[Fact], under_way: Sequence[Call]) -> Payment:
+    payment, states = family.payment, {attempt.id: attempt.state for attempt in family.attempts}
+    winner = winner_charge(payment.winner_attempt_id, family.charges)
+    new = status(
+        list(states.values()),
+        [
+            ChargeView(c.state, states[c.attempt_id], winner is not None and c.id == winner.id)
+            for c in family.charges
+        ],
+        acting=any(fact.kind in ACTING for fact in known)
+        or any(call.verb is Verb.CONFIRM for call in under_way),
+        cancel_requested=payment.cancel_requested_at is not None,
+        expired=ctx.now() >= payment.expires_at,
+    )
+    after = replace(
+        payment,
+        status=new,
+        amount_captured=winner.captured if winner else 0,
+        amount_refunded=winner.refunded_seen if winner else 0,
+    )
+    if new in SETTLED:
+        return replace(after, next_check_at=None, checks=0)
+    if new is payment.status and payment.next_check_at is not None:
+        return after
+    first = payment.expires_at if new is Status.CREATED else ctx.now() + FIRST_CHECK
+    return replace(after, next_check_at=first, checks=0)
+
+
+def with_attempt(family: Family, attempt: Attempt) -> Family:
+    return replace(family, attempts=tuple(attempt if a.id == attempt.id else a for a in family.attempts))
+
+
+def live_attempt(family: Family) -> Attempt | None:
+    """The newest attempt that can still be paid."""
+    return next((a for a in reversed(family.attempts) if a.state not in ENDED), None)
+
+
+def unknown(family: Family) -> bool:
+    return any(attempt.state is AttemptState.UNKNOWN for attempt in family.attempts)
+
+
+async def confirming(ctx: Context, conn: Connection, payment: Payment) -> None:
+    """A confirmation is about to leave: the payment is pending, and is asked about soon, should no answer come."""
+    now = ctx.now()
+    await payments.update(
+        conn,
+        payment.id,
+        status=Status.PENDING.value,
+        next_check_at=now + FIRST_CHECK,
+        checks=0,
+        version=payment.version + 1,
+        updated_at=now,
+    )

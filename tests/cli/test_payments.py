@@ -1,0 +1,98 @@
+"""counterfoil payments: the same payments as by API."""
+
+import json
+from typing import Any
+
+import pytest
+
+from service import Service
+
+ABSENT = "pmt_01m82q4mexgp9s3vb3tax4n4pn"
+
+
+def said(run: Any, *arguments: str) -> Any:
+    """The JSON that the command prints."""
+    ran = run("payments", *arguments, "--json")
+    assert ran.status == 0, ran.err
+    return json.loads(ran.out)
+
+
+def without_links(payment: Any) -> Any:
+    return payment | {"checkout": None}
+
+
+def test_payments_are_listed_as_the_api_lists_them(run, service: Service):
+    made = service.create(1234, "EUR", reference="by command line")
+    assert list(map(without_links, said(run, "list", "--reference", "by command line"))) == [
+        without_links(made)
+    ]
+    assert said(run, "list", "--reference", "nobody's") == []
+    assert all(row["status"] == "captured" for row in said(run, "list", "--status", "captured"))
+    assert len(said(run, "list", "--limit", "1")) == 1
+    table = run("payments", "list", "--reference", "by command line").out
+    assert made["id"] in table.replace("\n", "")
+    assert "12.34 EUR" in table
+
+
+def test_an_empty_list_says_so(run):
+    assert run("payments", "list", "--reference", "nobody's").out == "No payments yet.\n"
+
+
+def test_a_payment_is_shown_whole(run, service: Service):
+    made = service.create(payment_method="pm_card_visa", confirm=True)
+    assert without_links(said(run, "show", made["id"])) == without_links(service.payment(made["id"]))
+    lines = run("payments", "show", made["id"]).out.splitlines()
+    assert any(line.split() == ["status", "captured"] for line in lines)
+
+
+def test_a_timeline_is_told_line_by_line(run, service: Service):
+    made = service.create(payment_method="pm_card_visa", confirm=True)
+    kinds = [line["kind"] for line in said(run, "timeline", made["id"])]
+    assert {"decision", "call", "fact", "journal"} <= set(kinds)
+    assert "payment.create" in run("payments", "timeline", made["id"]).out.replace("\n", "")
+
+
+def test_an_authorised_payment_is_captured_in_part(run, service: Service):
+    made = service.create(payment_method="pm_card_visa", confirm=True, capture="manual")
+    done = said(run, "capture", made["id"], "--amount", "2500")
+    assert (done["status"], done["amount_captured"]) == ("captured", 2500)
+    assert service.payment(made["id"])["amount_captured"] == 2500
+    timeline = service.get(f"/api/payments/{made['id']}/timeline").json["data"]
+    (decided,) = [line for line in timeline if line["what"] == "payment.capture"]
+    assert decided["detail"]["actor"].startswith("cli:")
+
+
+def test_a_payment_is_cancelled(run, service: Service):
+    made = service.create()
+    assert said(run, "cancel", made["id"])["status"] == "cancelled"
+    assert run("payments", "cancel", made["id"]).status == 0
+
+
+def test_a_payment_is_synced(run, service: Service):
+    made = service.create(payment_method="pm_card_authenticationRequired", confirm=True)
+    service.sandbox.webhooks(hold=True)
+    try:
+        service.authenticate(made["attempts"][0]["gateway_reference"])
+        assert said(run, "sync", made["id"])["status"] == "captured"
+    finally:
+        service.sandbox.webhooks(hold=False)
+
+
+@pytest.mark.parametrize("verb", ["show", "timeline", "sync", "capture", "cancel"])
+@pytest.mark.parametrize("payment_id", [ABSENT, "nothing"])
+def test_what_is_not_there_is_one_sentence(run, verb, payment_id):
+    ran = run("payments", verb, payment_id)
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == f"counterfoil: There is no payment {payment_id} in this mode.\n"
+
+
+def test_what_is_not_possible_says_why(run, service: Service):
+    made = service.create(payment_method="pm_card_visa", confirm=True)
+    ran = run("payments", "cancel", made["id"])
+    assert ran.status == 1
+    assert ran.err.startswith("counterfoil: Cannot cancel while the state is captured")
+
+
+@pytest.mark.parametrize("asked", [("list", "--status", "paid"), ("list", "--limit", "0"), ("capture", ABSENT, "--amount", "0"), ("show",)])  # fmt: skip
+def test_what_means_nothing_is_refused(run, asked):
+    assert run("payments", *asked).status == 2

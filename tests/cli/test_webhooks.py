@@ -1,0 +1,62 @@
+"""counterfoil webhooks: the inbox from the command line."""
+
+import json
+from typing import Any
+
+import pytest
+
+from service import Service
+
+ABSENT = "whk_01m82q4mexgp9s3vb3tax4n4pn"
+
+
+def said(run: Any, *arguments: str) -> Any:
+    ran = run("webhooks", *arguments, "--json")
+    assert ran.status == 0, ran.err
+    return json.loads(ran.out)
+
+
+@pytest.fixture(scope="module")
+def letter(service: Service) -> Any:
+    """A webhook that was understood."""
+    made = service.create(payment_method="pm_card_visa", confirm=True)
+    path = "/api/payments/webhooks"
+    return service.eventually(
+        lambda: next(iter(service.get(path, payment=made["id"], status="processed").json["data"]), None)
+    )
+
+
+def test_webhooks_are_listed_and_shown(run, letter):
+    assert letter["id"] in [row["id"] for row in said(run, "list", "--limit", "200")]
+    assert {row["status"] for row in said(run, "list", "--status", "processed")} == {"processed"}
+    whole = said(run, "show", letter["id"])
+    assert {name: whole[name] for name in letter} == letter
+    assert json.loads(whole["body"])["object"] == "event"
+    assert "_secret_" not in whole["body"]
+    assert letter["type"] in run("webhooks", "list").out.replace("\n", "").replace(" ", "")
+
+
+def test_an_empty_list_says_so(run):
+    assert run("webhooks", "list", "--status", "dead").out == "No webhooks yet.\n"
+
+
+def test_a_webhook_is_understood_anew(run, service: Service, letter):
+    assert said(run, "replay", letter["id"])["status"] == "received"
+    path = f"/api/payments/webhooks/{letter['id']}"
+    service.eventually(lambda: service.get(path).json["status"] == "processed")
+
+
+def test_a_webhook_whose_facts_were_taken_is_not_put_aside(run, service: Service, letter):
+    service.eventually(
+        lambda: service.get(f"/api/payments/webhooks/{letter['id']}").json["status"] == "processed"
+    )
+    ran = run("webhooks", "ignore", letter["id"])
+    assert ran.status == 1
+    assert ran.err.startswith("counterfoil: Cannot ignore while the state is processed")
+
+
+@pytest.mark.parametrize("verb", ["show", "replay", "ignore"])
+@pytest.mark.parametrize("webhook_id", [ABSENT, "nothing"])
+def test_what_is_not_there_is_one_sentence(run, verb, webhook_id):
+    ran = run("webhooks", verb, webhook_id)
+    assert (ran.status, ran.err) == (1, f"counterfoil: There is no webhook {webhook_id} in this mode.\n")
