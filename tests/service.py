@@ -296,8 +296,8 @@ def environment(sandbox: Sandbox, database_url: str, key_file: Path, **more: str
 
 
 def counterfoil(*arguments: str) -> list[str]:
-    """The command line, as the interpreter of these tests runs it."""
-    return [sys.executable, "-c", "from counterfoil.cli.main import main; main()", *arguments]
+    """The command line, as it was installed beside the interpreter of these tests."""
+    return [str(Path(sys.executable).with_name("counterfoil")), *arguments]
 
 
 class Process:

@@ -1,12 +1,16 @@
-"""The command line in processes of its own, beside a running service over the same database."""
+"""The command line beside a running service over the same database: in this process, or in one of its own."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from counterfoil import log
+from counterfoil.cli.main import main
 from database import Postgres, folder, memory
 from sandbox_server import Sandbox, run_sandbox
 from service import Service, counterfoil, environment, running_service
@@ -21,13 +25,6 @@ class Ran(NamedTuple):
 
 
 Run = Callable[..., Ran]
-
-
-def run_in(environ: dict[str, str], *arguments: str) -> Ran:
-    done = subprocess.run(
-        counterfoil(*arguments), env=environ, capture_output=True, text=True, timeout=60, check=False
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="session")
@@ -58,11 +55,42 @@ def environ(service: Service, key_file: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def run(environ: dict[str, str]) -> Run:
-    """Run a command over the running service's database; keywords are further variables."""
+def spawn(environ: dict[str, str]) -> Run:
+    """Run a command as it was installed, in a process of its own; keywords are further variables."""
+
+    def spawning(*arguments: str, **variables: Any) -> Ran:
+        done = subprocess.run(
+            counterfoil(*arguments),
+            env=environ | _named(variables),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return spawning
+
+
+@pytest.fixture
+def run(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The same in this process, which is faster; logging stays as pytest has it."""
+    monkeypatch.setattr(log, "configure", lambda **_: None)
 
     def running(*arguments: str, **variables: Any) -> Ran:
-        more = {f"COUNTERFOIL_{name.upper()}": str(value) for name, value in variables.items()}
-        return run_in(environ | more, *arguments)
+        monkeypatch.setattr(sys, "argv", ["counterfoil", *arguments])
+        for name in [name for name in os.environ if name.startswith("COUNTERFOIL_")]:
+            monkeypatch.delenv(name)
+        for name, value in (environ | _named(variables)).items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), said.out, said.err)
 
     return running
+
+
+def _named(variables: dict[str, Any]) -> dict[str, str]:
+    return {f"COUNTERFOIL_{name.upper()}": str(value) for name, value in variables.items()}

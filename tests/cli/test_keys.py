@@ -31,9 +31,9 @@ def test_a_key_may_be_of_the_other_mode(run, service: Service):
     assert service.get("/api/payments", key=text).json["data"] == []
 
 
-def test_keys_are_listed_without_their_texts(run):
-    id_, text = made(run)
-    rows = json.loads(run("keys", "list", "--json").out)
+def test_keys_are_listed_without_their_texts(spawn):
+    id_, text = made(spawn)
+    rows = json.loads(spawn("keys", "list", "--json").out)
     (row,) = [row for row in rows if row["id"] == id_]
     assert (row["name"], row["role"], row["mode"], row["last4"]) == (
         "the shop",
@@ -42,7 +42,7 @@ def test_keys_are_listed_without_their_texts(run):
         text[-4:],
     )
     assert row["revoked_at"] is None
-    table = run("keys", "list")
+    table = spawn("keys", "list")
     assert "the shop" in table.out
     assert text not in table.out + json.dumps(rows)
 

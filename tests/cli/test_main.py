@@ -13,8 +13,8 @@ def test_help_names_every_command_with_what_it_does(run):
     assert all(len(lines[command]) > 2 for command in COMMANDS)
 
 
-def test_the_version_is_told(run):
-    assert run("--version").out.startswith("counterfoil, version ")
+def test_the_version_is_told(spawn):
+    assert spawn("--version").out.startswith("counterfoil, version ")
 
 
 @pytest.mark.parametrize("command", ["nothing", "key", ""])
@@ -24,8 +24,8 @@ def test_an_unknown_command_is_refused(run, command):
     assert "No such command" in ran.err
 
 
-def test_a_configuration_that_cannot_be_is_one_sentence_and_no_traceback(run):
-    ran = run("keys", "list", mode="prod")
+def test_a_configuration_that_cannot_be_is_one_sentence_and_no_traceback(spawn):
+    ran = spawn("keys", "list", mode="prod")
     assert (ran.status, ran.out) == (1, "")
     assert ran.err == "counterfoil: COUNTERFOIL_MODE is 'prod'; it must be sandbox or live.\n"
 
@@ -34,21 +34,21 @@ def test_a_configuration_that_cannot_be_is_one_sentence_and_no_traceback(run):
     "url", ["postgresql://app:hidden@127.0.0.1:1/x", "mysql://app:hidden@127.0.0.1/x", "nonsense hidden"]
 )
 @pytest.mark.parametrize("command", [("payments", "list"), ("migrate",)])
-def test_a_database_that_is_away_is_one_sentence_without_its_password(run, url, command):
-    ran = run(*command, database_url=url)
+def test_a_database_that_is_away_is_one_sentence_without_its_password(spawn, url, command):
+    ran = spawn(*command, database_url=url)
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.startswith("counterfoil: ")
     assert ran.err.count("\n") == 1
     assert "hidden" not in ran.err
 
 
-def test_another_key_file_is_one_sentence(run, tmp_path):
-    ran = run("payments", "list", key_file=tmp_path / "other")
+def test_another_key_file_is_one_sentence(spawn, tmp_path):
+    ran = spawn("payments", "list", key_file=tmp_path / "other")
     assert ran.status == 1
     assert "COUNTERFOIL_KEY_FILE is not the key it was sealed with" in ran.err
 
 
-def test_a_log_line_may_be_json(run, service: Service):
-    ran = run("keys", "list", "--json", log="json", stripe_secret_key="sk_test_counterfoil_differs")
+def test_a_log_line_may_be_json(spawn, service: Service):
+    ran = spawn("keys", "list", "--json", log="json", stripe_secret_key="sk_test_counterfoil_differs")
     assert ran.status == 0
     assert '"variable": "COUNTERFOIL_STRIPE_SECRET_KEY"' in ran.err

@@ -15,6 +15,8 @@ from counterfoil.settings import Settings
 
 T = TypeVar("T")
 
+PIPED_COLUMNS = 1_000
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
@@ -54,6 +56,8 @@ def show(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, json_wanted:
     if not rows:
         click.echo(empty)
         return
+    import sys
+
     from rich.console import Console
     from rich.table import Table
 
@@ -64,7 +68,8 @@ def show(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, json_wanted:
         )
     for row in rows:
         table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
-    Console().print(table)
+    # Into a file or a pipe every row goes on one line, however long.
+    Console(width=None if sys.stdout.isatty() else PIPED_COLUMNS).print(table)
 
 
 def show_one(row: dict[str, Any], *, json_wanted: bool) -> None:

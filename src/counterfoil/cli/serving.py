@@ -94,6 +94,5 @@ def _loop(work: object) -> None:
     """Run on uvloop where it is to be had."""
     import uvloop
 
-    # uvicorn raises the signal again once it has shut down; our own clean-up is done by then or by the with-blocks.
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt):  # before there is a server to end
         uvloop.run(work)  # type: ignore[arg-type]

@@ -14,8 +14,9 @@ from counterfoil.gateways.base import Accepted, Declined, Outcome, Refused
 from counterfoil.gateways.base import facts as reports_of
 from counterfoil.services import facts, standing
 from counterfoil.services.context import Context
+from counterfoil.services.exceptions import call_a_person
 from counterfoil.services.facts import DisagreementError
-from counterfoil.store import audit, calls, payments
+from counterfoil.store import calls, payments
 from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
 from counterfoil.store.facts import Source
@@ -65,7 +66,9 @@ async def settle(ctx: Context, conn: Connection, call: Call, outcome: Outcome) -
         family, known = await facts.learn(ctx, conn, family, tuple(reports_of(outcome)), source)
     except DisagreementError as lie:
         settled, message = Settled.UNKNOWN, f"The gateway's answer contradicts our record: {lie}"
-        await _call_a_person(ctx, conn, family, call, message)
+        await call_a_person(
+            ctx, conn, family.payment, kind="gateway_contradicts", subject=call.id, sentence=message
+        )
     await calls.settle(conn, call.id, settled, message=message, answer=_answer(outcome), now=ctx.now())
     if isinstance(outcome, Declined | Refused):
         family = await _remember_failure(conn, family, call, outcome)
@@ -105,17 +108,3 @@ async def _remember_failure(
     }
     await payments.update_attempt(conn, attempt.id, failure=failure)
     return standing.with_attempt(family, replace(attempt, failure=failure))
-
-
-async def _call_a_person(ctx: Context, conn: Connection, family: Family, call: Call, sentence: str) -> None:
-    await audit.open_exception(
-        conn,
-        id_=ctx.new_id("exception"),
-        merchant_id=family.payment.merchant_id,
-        mode=family.payment.mode,
-        kind="gateway_contradicts",
-        subject=call.id,
-        payment_id=family.payment.id,
-        sentence=sentence,
-        now=ctx.now(),
-    )

@@ -14,7 +14,8 @@ from counterfoil.domain.fact import Fact, Kind, Report
 from counterfoil.domain.payment import winner_charge
 from counterfoil.services import standing
 from counterfoil.services.context import Context
-from counterfoil.store import audit, facts, ledger, payments
+from counterfoil.services.exceptions import call_a_person
+from counterfoil.store import facts, ledger, payments
 from counterfoil.store.database import Connection
 from counterfoil.store.facts import Source
 from counterfoil.store.payments import Family
@@ -118,7 +119,7 @@ async def _learn(
         family = replace(family, charges=tuple(after if c.id == after.id else c for c in family.charges))
         await _write(conn, after)
         await _post(ctx, conn, family, attempt, before, after, report)
-    await _call_a_person(ctx, conn, family, after, known)
+    await _report(ctx, conn, family, after, known)
     return family
 
 
@@ -233,7 +234,7 @@ async def _post(
             )
 
 
-async def _call_a_person(
+async def _report(
     ctx: Context, conn: Connection, family: Family, charge: Charge, known: Sequence[Fact]
 ) -> None:
     """Open an exception for what cannot be right and what the service will not decide alone."""
@@ -249,14 +250,4 @@ async def _call_a_person(
     if charge.captured - charge.refunded_seen - charge.disputed_held - charge.reserved < 0:
         sentences.append(("over_refunded", f"More was given back on {charge.ref} than it took."))
     for kind, sentence in sentences:
-        await audit.open_exception(
-            conn,
-            id_=ctx.new_id("exception"),
-            merchant_id=family.payment.merchant_id,
-            mode=family.payment.mode,
-            kind=kind,
-            subject=charge.id,
-            payment_id=family.payment.id,
-            sentence=sentence,
-            now=ctx.now(),
-        )
+        await call_a_person(ctx, conn, family.payment, kind=kind, subject=charge.id, sentence=sentence)

@@ -18,6 +18,7 @@ from counterfoil.gateways.base import Event, Headers, UnreadableEventError
 from counterfoil.services import attempts, facts
 from counterfoil.services.accounts import Verifier
 from counterfoil.services.context import Context
+from counterfoil.services.exceptions import call_a_person
 from counterfoil.services.facts import DisagreementError
 from counterfoil.store import accounts, audit, inbox, payments, queue
 from counterfoil.store.database import Connection
@@ -205,7 +206,9 @@ async def _learn(ctx: Context, conn: Connection, letter: Letter, event: Event) -
     try:
         family = await facts.apply(ctx, conn, family, reports, Source(kind="webhook", id=letter.id))
     except DisagreementError as lie:
-        await _call_a_person(ctx, conn, letter, payment_id, str(lie))
+        await call_a_person(
+            ctx, conn, family.payment, kind="webhook_contradicts", subject=letter.id, sentence=str(lie)
+        )
         return await _park(ctx, conn, letter, event, str(lie), payment_id=payment_id)
     if attempts.to_capture(family) is not None:
         await queue.enqueue(conn, queue.LOOK_AFTER, [payment_id])
@@ -253,22 +256,6 @@ async def _park(
         now=ctx.now(),
     )
     return Understood(status)
-
-
-async def _call_a_person(
-    ctx: Context, conn: Connection, letter: Letter, payment_id: str, sentence: str
-) -> None:
-    await audit.open_exception(
-        conn,
-        id_=ctx.new_id("exception"),
-        merchant_id=letter.merchant_id,
-        mode=letter.mode,
-        kind="webhook_contradicts",
-        subject=letter.id,
-        payment_id=payment_id,
-        sentence=sentence,
-        now=ctx.now(),
-    )
 
 
 async def failed(ctx: Context, letter_id: str, error: Exception) -> None:

@@ -15,8 +15,9 @@ from counterfoil.gateways.base import Accepted
 from counterfoil.gateways.http import TOTAL_S
 from counterfoil.services import attempts, facts, standing
 from counterfoil.services.context import Context
+from counterfoil.services.exceptions import call_a_person
 from counterfoil.services.facts import DisagreementError
-from counterfoil.store import audit, calls, payments
+from counterfoil.store import calls, payments
 from counterfoil.store import facts as stored_facts
 from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
@@ -77,7 +78,9 @@ async def _look_at(ctx: Context, family: Family, attempt: Attempt) -> Family:
             source = Source(kind="sweep", id=family.payment.id)
             family = await facts.apply(ctx, conn, family, outcome.reports, source)
         except DisagreementError as lie:
-            await _report_lie(ctx, conn, family, attempt, str(lie))
+            await call_a_person(
+                ctx, conn, family.payment, kind="gateway_contradicts", subject=attempt.id, sentence=str(lie)
+            )
         for call in await calls.unsettled(conn, family.payment.id):
             if call.attempt_id == attempt.id:
                 family = await _settle(ctx, conn, family, call, found=outcome.ref is not None)
@@ -127,22 +130,6 @@ async def _write(
 ) -> Family:
     await calls.settle(conn, call.id, settled, message=message, answer=None, now=ctx.now())
     return await standing.recompute(ctx, conn, family)
-
-
-async def _report_lie(
-    ctx: Context, conn: Connection, family: Family, attempt: Attempt, sentence: str
-) -> None:
-    await audit.open_exception(
-        conn,
-        id_=ctx.new_id("exception"),
-        merchant_id=family.payment.merchant_id,
-        mode=family.payment.mode,
-        kind="gateway_contradicts",
-        subject=attempt.id,
-        payment_id=family.payment.id,
-        sentence=sentence,
-        now=ctx.now(),
-    )
 
 
 async def _end(ctx: Context, payment_id: str) -> Family:

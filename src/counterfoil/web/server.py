@@ -2,11 +2,15 @@
 
 import asyncio
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import HANDLED_SIGNALS
 
 # A request, from its connection or first byte to its last, in seconds: gateways send theirs in milliseconds, and the
 # largest body we take needs 200 kbit/s.
@@ -74,9 +78,29 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
 
-def make_server(app: FastAPI, *, host: str, port: int, loop: Any = "auto") -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """Ends when told by a signal, and no more: uvicorn raises the signal again, which would end the whole process
+    before its pools are closed and its database is stopped.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        for number in HANDLED_SIGNALS:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in HANDLED_SIGNALS:
+                loop.remove_signal_handler(number)
+
+
+def make_server(app: FastAPI, *, host: str, port: int, loop: Any = "auto") -> Server:
     """A server that is not running yet."""
-    return uvicorn.Server(
+    return Server(
         uvicorn.Config(
             app,
             host=host,
