@@ -65,6 +65,7 @@ def make_book(ground: Ground, copies: int) -> Iterator[Book]:
                 _pay(service, ground.key)
         database.rows(_COPIES, copies, datetime.now(UTC) + timedelta(days=1))
         database.rows(_WINNERS)
+        database.settle()
         yield Book(database, [Page(**row) for row in database.rows(_PAGES)])
 
 

@@ -33,6 +33,7 @@ def measure(ground: Ground, scale: Scale) -> list[Figure]:
             ground.service("serve", env=env, port=port),
         ):
             client.run(Load(port=port, requests=orders(IN_FLIGHT, ground.key, "warm"), connections=IN_FLIGHT))
+            database.settle()
             load = Load(port=port, requests=orders(scale.payments, ground.key, "busy"), connections=IN_FLIGHT)
             result = client.run(load)
             understood = _await_all(database, scale.payments)

@@ -75,6 +75,7 @@ def measure(ground: Ground, scale: Scale) -> list[Figure]:
                 )
 
             pay("warm", IN_FLIGHT, IN_FLIGHT)
+            database.settle()
             first, before = database.value(_NEXT_TRANSACTION), server.cpu_s()
             busy = pay("busy", scale.payments, IN_FLIGHT)
             last, spent = database.value(_NEXT_TRANSACTION), server.cpu_s() - before

@@ -45,15 +45,19 @@ class Fleet:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, command: str) -> subprocess.Popen[bytes]:
-        """Start serve, web or worker; one that listens is ready when this returns."""
-        listens = command in {"serve", "web"}
+        """Start serve, web or worker; it is ready when this returns."""
+        listens, before = command in {"serve", "web"}, self._at_work()
         options = ("--port", str(self.port)) if listens else ()
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(counterfoil(command, *options), env=self.environment, stderr=log)
         self._running.append(process)
-        if listens:
-            eventually(lambda: self.ready() or self._ended(process), seconds=START_S)
+        ready = self.ready if listens else lambda: self._at_work() > before
+        eventually(lambda: ready() or self._ended(process), seconds=START_S)
         return process
+
+    def _at_work(self) -> int:
+        """How many workers have said that they are."""
+        return self.log.count("worker is at work")
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """End it as the kernel does when memory runs out: without a word."""
@@ -84,7 +88,8 @@ class Fleet:
     @property
     def log(self) -> str:
         """What the processes have written so far."""
-        return (self.folder / "log").read_text()
+        file = self.folder / "log"
+        return file.read_text() if file.exists() else ""
 
     def stop(self) -> None:
         for process in self._running:

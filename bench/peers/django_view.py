@@ -69,5 +69,5 @@ urlpatterns = [path("webhooks/stripe", asynchronous if INTERFACE == "asgi" else 
 if __name__ == "__main__":
     with connection.schema_editor() as editor:
         editor.create_model(Event)
-    connection.close()
+    connection.close()  # the pool has one for each thread that serves, and no more
     django_server.serve(INTERFACE, int(PORT))

@@ -11,6 +11,7 @@ import sys
 from typing import Final
 
 from django.core.management import call_command
+from django.db import connection
 from django.urls import include, path
 
 from bench.peers import django_server
@@ -45,6 +46,7 @@ def main() -> None:
         enabled_events=["*"],
         url="http://127.0.0.1/",
     )
+    connection.close()  # the pool has one for each thread that serves, and no more
     django_server.serve(interface, int(port))
 
 

@@ -31,8 +31,8 @@ def test_a_key_may_be_of_the_other_mode(run, service: Service):
     assert service.get("/api/payments", key=text).json["data"] == []
 
 
-def test_keys_are_listed_without_their_texts(spawn):
-    id_, text = made(spawn)
+def test_keys_are_listed_without_their_texts(run, spawn):
+    id_, text = made(run)
     rows = json.loads(spawn("keys", "list", "--json").out)
     (row,) = [row for row in rows if row["id"] == id_]
     assert (row["name"], row["role"], row["mode"], row["last4"]) == (
@@ -42,7 +42,7 @@ def test_keys_are_listed_without_their_texts(spawn):
         text[-4:],
     )
     assert row["revoked_at"] is None
-    table = spawn("keys", "list")
+    table = run("keys", "list")
     assert "the shop" in table.out
     assert text not in table.out + json.dumps(rows)
 

@@ -34,16 +34,16 @@ def test_a_configuration_that_cannot_be_is_one_sentence_and_no_traceback(spawn):
     "url", ["postgresql://app:hidden@127.0.0.1:1/x", "mysql://app:hidden@127.0.0.1/x", "nonsense hidden"]
 )
 @pytest.mark.parametrize("command", [("payments", "list"), ("migrate",)])
-def test_a_database_that_is_away_is_one_sentence_without_its_password(spawn, url, command):
-    ran = spawn(*command, database_url=url)
+def test_a_database_that_is_away_is_one_sentence_without_its_password(run, url, command):
+    ran = run(*command, database_url=url)
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.startswith("counterfoil: ")
     assert ran.err.count("\n") == 1
     assert "hidden" not in ran.err
 
 
-def test_another_key_file_is_one_sentence(spawn, tmp_path):
-    ran = spawn("payments", "list", key_file=tmp_path / "other")
+def test_another_key_file_is_one_sentence(run, tmp_path):
+    ran = run("payments", "list", key_file=tmp_path / "other")
     assert ran.status == 1
     assert "COUNTERFOIL_KEY_FILE is not the key it was sealed with" in ran.err
 

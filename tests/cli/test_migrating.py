@@ -5,12 +5,12 @@ import subprocess
 from service import counterfoil
 
 
-def test_an_empty_database_is_brought_up_to_date_once(spawn, empty_database):
+def test_an_empty_database_is_brought_up_to_date_once(run, spawn, empty_database):
     first = spawn("migrate", database_url=empty_database.owner_url)
     assert first.status == 0
     assert all(line.startswith("migrated: ") for line in first.out.splitlines())
     assert first.out
-    again = spawn("migrate", database_url=empty_database.owner_url)
+    again = run("migrate", database_url=empty_database.owner_url)
     assert (again.status, again.out) == (0, "The database is up to date.\n")
 
 

@@ -38,10 +38,10 @@ def test_an_empty_list_says_so(run):
     assert run("payments", "list", "--reference", "nobody's").out == "No payments yet.\n"
 
 
-def test_a_payment_is_shown_whole(spawn, service: Service):
+def test_a_payment_is_shown_whole(run, spawn, service: Service):
     made = service.create(payment_method="pm_card_visa", confirm=True)
     assert without_links(said(spawn, "show", made["id"])) == without_links(service.payment(made["id"]))
-    lines = spawn("payments", "show", made["id"]).out.splitlines()
+    lines = run("payments", "show", made["id"]).out.splitlines()
     assert any(line.split() == ["status", "captured"] for line in lines)
 
 

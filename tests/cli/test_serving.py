@@ -56,7 +56,7 @@ def test_a_serving_process_says_where_and_ends_when_told(environ, service, numbe
         ready(f"http://127.0.0.1:{port}", service)
         status, said = ended(one, number)
         assert said == f"Counterfoil (sandbox) listens on http://127.0.0.1:{port}\n"
-        assert status in {0, -number}
+        assert status == 0
 
 
 def test_a_port_in_use_is_one_sentence(run, service: Service):
@@ -99,7 +99,7 @@ def test_web_and_worker_in_processes_of_their_own_do_it_together(
         finally:
             service.sandbox.webhooks(deliver_to=service.url)
         assert ended(worker, signal.SIGTERM) == (0, "Counterfoil's worker is at work\n")
-        assert ended(web, signal.SIGTERM)[0] in {0, -signal.SIGTERM}
+        assert ended(web, signal.SIGTERM)[0] == 0
 
 
 @pytest.mark.crash
@@ -115,7 +115,7 @@ def test_with_nothing_configured_it_runs_a_database_of_its_own(service: Service,
         answer = call(url, "GET", "/api/payments", headers={"authorization": f"Bearer {key}"})
         assert (answer.status, answer.json["data"]) == (200, [])
         status, said = ended(one, signal.SIGTERM)
-        assert status in {0, -signal.SIGTERM}
+        assert status == 0
         assert said.count("migrated: ") >= 1
     after = subprocess.run(counterfoil("keys", "list", "--json"), env=environ, capture_output=True, text=True, check=True)  # fmt: skip
     assert '"role": "viewer"' in after.stdout

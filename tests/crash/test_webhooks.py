@@ -52,7 +52,7 @@ async def test_web_and_workers_are_killed_in_turn_in_a_burst(durable_database: D
         async with house_of(ships) as ctx:
             truth, sender = await live(ctx, PAYMENTS), Sender(ships.url)
             web = await asyncio.to_thread(ships.start, "web")
-            workers = [ships.start("worker") for _ in range(2)]
+            workers = [await asyncio.to_thread(ships.start, "worker") for _ in range(2)]
             sending = asyncio.create_task(sender.send_all(truth.letters))
             await sender.reached(300)
             workers[0] = await replaced(ships, workers[0], "worker")

@@ -40,8 +40,7 @@ async def test_workers_and_sweepers_of_three_processes_do_each_thing_once(durabl
                 )
             await _enqueued_again(ctx, 2)
             await _due_at_once(ctx)
-            for _ in range(3):
-                ships.start("worker")
+            await asyncio.gather(*(asyncio.to_thread(ships.start, "worker") for _ in range(3)))
             await all_understood(ctx, seconds=QUIET_S)
             await agreed(ctx, truth, sendings=LETTERS)
 
