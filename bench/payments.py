@@ -43,13 +43,9 @@ _ROWS: Final = {
 }
 
 
-def orders(count: int, key: str, name: str) -> list[bytes]:
-    """A request a payment: create and confirm at once, under an idempotency key of its own, which is its reference."""
-    return [_order(key, f"{name}-{number}") for number in range(count)]
-
-
-def _order(key: str, reference: str) -> bytes:
-    body = json.dumps(
+def order(reference: str) -> bytes:
+    """The body of a request that creates and confirms at once."""
+    return json.dumps(
         {
             "amount": 10_000,
             "currency": "USD",
@@ -60,6 +56,15 @@ def _order(key: str, reference: str) -> bytes:
             "confirm": True,
         }
     ).encode()
+
+
+def orders(count: int, key: str, name: str) -> list[bytes]:
+    """A request a payment, under an idempotency key of its own, which is its reference too."""
+    return [_request(key, f"{name}-{number}") for number in range(count)]
+
+
+def _request(key: str, reference: str) -> bytes:
+    body = order(reference)
     return _HEAD.format(key=key, reference=reference, length=len(body)).encode() + body
 
 

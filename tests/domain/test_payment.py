@@ -1,4 +1,3 @@
-import random
 from datetime import UTC, datetime, timedelta
 from itertools import permutations, product
 from typing import Any
@@ -7,102 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil.domain.attempt import ENDED, Attempt, AttemptState, attempt_state
-from counterfoil.domain.charge import (
-    CHARGE_RANK,
-    REFUND_RANK,
-    Charge,
-    ChargeState,
-    RefundState,
-    charge_state,
-    contradictions,
-    refund_state,
-)
+from counterfoil.domain.attempt import ENDED, AttemptState
+from counterfoil.domain.charge import Charge, ChargeState
 from counterfoil.domain.errors import WrongStateError
-from counterfoil.domain.fact import Kind
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import COMMANDS, ChargeView, Command, Payment, Status, status, winner_charge
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
-CHARGE_KINDS = [kind for kind in Kind if kind.noun == "charge"]
-REFUND_KINDS = [kind for kind in Kind if kind.noun == "refund"]
-
-
-# What gateways report is ranked.
-
-
-def test_every_state_of_a_charge_and_of_a_refund_has_one_rank():
-    assert sorted(CHARGE_RANK) == sorted(ChargeState)
-    assert sorted(REFUND_RANK) == sorted(RefundState)
-
-
-@given(st.lists(st.sampled_from(CHARGE_KINDS)), st.randoms())
-def test_a_charge_is_the_same_in_whatever_order_and_however_often_it_is_told(
-    said: list[Kind], chance: random.Random
-):
-    again = [*said, *said]
-    chance.shuffle(again)
-    assert charge_state(again) is charge_state(said)
-
-
-@pytest.mark.parametrize(
-    ("said", "state"),
-    [
-        ([], "created"),
-        (["created"], "created"),
-        (["failed", "created"], "failed"),
-        (["authorized", "failed"], "authorized"),  # a late authorisation
-        (["voided", "authorized"], "voided"),
-        (["failed", "captured"], "captured"),
-        (["captured", "voided", "failed", "authorized", "created"], "captured"),
-    ],
-)
-def test_a_charge_is_the_highest_that_was_ever_said_of_it(said: list[str], state: str):
-    for order in permutations(said):
-        assert charge_state(Kind(f"charge.{word}") for word in order) == state
-
-
-@pytest.mark.parametrize(
-    ("said", "state"),
-    [
-        ([], "pending"),
-        (["pending", "succeeded"], "succeeded"),
-        (["succeeded", "failed"], "failed"),  # it bounced, days later
-        (["pending", "succeeded", "failed"], "failed"),
-    ],
-)
-def test_a_refund_that_failed_has_failed_whatever_was_said_before(said: list[str], state: str):
-    for order in permutations(said):
-        assert refund_state(Kind(f"refund.{word}") for word in order) == state
-
-
-@given(st.sets(st.sampled_from(CHARGE_KINDS)))
-def test_only_voided_and_captured_contradict_one_another(said: set[Kind]):
-    expected = ["captured and voided"] if {Kind.CHARGE_VOIDED, Kind.CHARGE_CAPTURED} <= said else []
-    assert contradictions(said) == expected
-
-
-# An attempt follows from our decisions.
-
-
-@pytest.mark.parametrize(
-    ("won", "fenced", "dead", "unsettled", "state"),
-    [
-        (False, False, False, 0, "open"),
-        (False, False, False, 1, "unknown"),
-        (False, True, False, 0, "fenced"),
-        (False, True, False, 1, "unknown"),  # a fence does not tell what became of a call
-        (True, False, False, 0, "won"),
-        (True, True, False, 0, "won"),  # money on a fenced attempt is money
-        (True, False, False, 2, "unknown"),
-        (False, False, True, 0, "dead"),
-        (True, True, True, 3, "dead"),
-    ],
-)
-def test_what_an_attempt_is(won: bool, fenced: bool, dead: bool, unsettled: int, state: str):
-    assert attempt_state(won=won, fenced=fenced, dead=dead, unsettled_calls=unsettled) == state
-
-
 # The payment's status. Attempts; charges as state@attempt, with "!" the one that pays; what else is known; the answer.
 STATUSES = """
     -               -                               -                       created
@@ -269,7 +179,7 @@ def test_the_charge_that_pays_is_captured_on_the_winning_attempt_and_not_surplus
     assert winner_charge(None, [pays]) is None
 
 
-def test_a_payment_and_its_attempt_know_their_money():
+def test_a_payment_knows_its_money():
     payment = Payment(
         id="pmt_1", merchant_id="mer_1", mode="sandbox", amount=100, currency="INR", reference=None, description=None,
         customer={}, metadata={}, line_items=[], capture="automatic", gateway=None, return_url=None,
@@ -277,9 +187,4 @@ def test_a_payment_and_its_attempt_know_their_money():
         capture_requested=None, expires_at=AT + timedelta(days=1), next_check_at=None, checks=0, version=1,
         created_at=AT, updated_at=AT,
     )  # fmt: skip
-    attempt = Attempt(
-        id="att_1", payment_id="pmt_1", number=1, account_id="gwa_1", gateway="razorpay", mode="sandbox", amount=100,
-        currency="INR", capture="manual", reason="", ref=None, state=AttemptState.OPEN, failure=None,
-        disclosed_at=None, fenced_at=None, dead_at=None, created_at=AT,
-    )  # fmt: skip
-    assert payment.money == attempt.money == Money(100, "INR")
+    assert payment.money == Money(100, "INR")

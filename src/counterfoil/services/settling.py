@@ -96,14 +96,11 @@ async def _settle(ctx: Context, conn: Connection, family: Family, call: Call, *,
         if old and await calls.count_read(conn, call.id) >= EMPTY_READS:
             return await attempts.abandon(ctx, conn, call)
         return family
-    known = await stored_facts.of_payment(conn, family.payment.id)
-    seen = {
-        fact.kind
-        for fact in known
-        if fact.attempt_id == call.attempt_id
-        and fact.kind in EFFECTS[call.verb]
-        and fact.said_at >= _since(call)
-    }
+    # What was known before the call began, as the decline of the card before, is not its effect.
+    learned = await stored_facts.kinds_of_attempt(
+        conn, family.attempt(call.attempt_id), said_from=_since(call), learned_from=call.started_at
+    )
+    seen = learned & EFFECTS[call.verb]
     if seen:
         declined = call.verb is Verb.CONFIRM and seen <= FAILURES
         return await _write(

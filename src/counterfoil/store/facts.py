@@ -60,3 +60,18 @@ async def of_payment(conn: Connection, payment_id: str) -> list[Fact]:
         payment_id,
     )
     return [Fact(**{**row, "kind": Kind(row["kind"])}) for row in rows]
+
+
+async def kinds_of_attempt(
+    conn: Connection, attempt: Attempt, *, said_from: datetime, learned_from: datetime
+) -> frozenset[Kind]:
+    """What was said of the attempt from one moment on (the gateway's clock) and learned from another on (ours)."""
+    rows = await conn.fetch(
+        "SELECT DISTINCT kind FROM facts"
+        " WHERE payment_id = $1 AND attempt_id = $2 AND said_at >= $3 AND learned_at >= $4",
+        attempt.payment_id,
+        attempt.id,
+        said_from,
+        learned_from,
+    )
+    return frozenset(Kind(row["kind"]) for row in rows)

@@ -1,0 +1,119 @@
+"""The doctor says what is well, what is not, and what to mend."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from counterfoil.services.examining import Finding, examine
+from counterfoil.settings import Settings
+from database import Postgres
+from service import Service, of_sandbox, serving
+
+
+@pytest.fixture(scope="module")
+def service(fast_postgres: Postgres) -> Iterator[Service]:
+    with serving(fast_postgres) as running:
+        yield running
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "key"
+    path.touch(mode=0o600)
+    return path
+
+
+def looked_at(service: Service, key_file: Path, **changes: object) -> dict[str, Finding]:
+    """The findings by name, with the settings that the service was started with but for the changes."""
+    settings = replace(Settings(**of_sandbox(service.sandbox)), **changes)
+    return {finding.name: finding for finding in service.run(examine(service.context, settings, key_file))}
+
+
+def test_a_service_that_is_well_has_nothing_to_mend(service: Service, key_file: Path):
+    findings = looked_at(service, key_file)
+    assert {finding.state for finding in findings.values()} == {"ok"}
+    assert {"key file", "database", "clock", "worker", "gateway stripe", "gateway razorpay", "inbox"} <= set(
+        findings
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"), [("refuse", "Check the network"), ("error_4xx", "Check the key of stripe")]
+)
+def test_a_gateway_that_is_away_or_refuses_the_key_is_named(
+    service: Service, key_file: Path, fault: str, told: str
+):
+    more = {"status": 401} if fault == "error_4xx" else {}
+    service.sandbox.fault("stripe", "*", fault, times=None, **more)
+    findings = looked_at(service, key_file)
+    service.sandbox.control("DELETE", "faults")
+    assert findings["gateway stripe"].state == "fail"
+    assert told in findings["gateway stripe"].mend
+    assert findings["gateway razorpay"].state == "ok"
+
+
+def test_a_key_file_that_others_can_read_fails(service: Service, key_file: Path):
+    key_file.chmod(0o644)
+    found = looked_at(service, key_file)["key file"]
+    assert (found.state, found.mend) == ("fail", f"chmod 600 {key_file}")
+
+
+def test_plain_http_fails_in_live_mode_alone(service: Service, key_file: Path):
+    assert looked_at(service, key_file)["public address"].state == "ok"
+    found = looked_at(service, key_file, mode="live", public_url="http://pay.example")["public address"]
+    assert found.state == "fail"
+    assert "COUNTERFOIL_PUBLIC_URL" in found.mend
+
+
+def test_a_variable_that_says_otherwise_than_what_is_stored_is_named(service: Service, key_file: Path):
+    found = looked_at(service, key_file, stripe_secret_key="sk_test_counterfoil_other")["environment"]
+    assert found.state == "warn"
+    assert "COUNTERFOIL_STRIPE_SECRET_KEY" in found.sentence
+    assert "sk_test_counterfoil_other" not in found.sentence
+
+
+def test_no_gateway_at_all_fails_and_says_what_to_set(fast_postgres: Postgres, key_file: Path):
+    with serving(fast_postgres) as bare:
+        bare.context.directory._enabled = frozenset()
+        found = looked_at(bare, key_file)["gateways"]
+    assert found.state == "fail"
+    assert "COUNTERFOIL_STRIPE_SECRET_KEY" in found.mend
+
+
+def test_dead_letters_and_waiting_exceptions_are_counted(fast_postgres: Postgres, key_file: Path):
+    with serving(fast_postgres) as troubled:
+        ctx = troubled.context
+        troubled.rows(
+            """
+            INSERT INTO exceptions (id, merchant_id, mode, kind, subject, sentence, opened_at)
+            VALUES ('exc_1', $1, $2, 'contradiction', 'chg_1', 'It cannot be.', now()) RETURNING id
+            """,
+            ctx.merchant_id,
+            ctx.mode,
+        )
+        assert "1 contradictions" in looked_at(troubled, key_file)["exceptions"].sentence
+        troubled.rows(
+            """
+            INSERT INTO inbox (id, merchant_id, account_id, gateway, mode, dedupe_key, secret_id, headers, body, status,
+                               received_at, last_delivery_at)
+            SELECT 'whk_1', merchant_id, id, gateway, mode, 'x', 'x', '{}', '', 'dead', now(), now()
+            FROM gateway_accounts LIMIT 1 RETURNING id
+            """
+        )
+        assert "--status dead" in looked_at(troubled, key_file)["inbox"].mend
+
+
+def test_a_job_that_nobody_takes_says_that_no_worker_runs(fast_postgres: Postgres, key_file: Path):
+    with serving(fast_postgres, work=False) as idle:
+        idle.rows(
+            """
+            INSERT INTO pgqueuer (priority, entrypoint, payload, status, created, updated, heartbeat, execute_after)
+            SELECT 0, 'understand', 'whk_0', 'queued', t, t, t, t FROM (SELECT now() - interval '5 minutes') AS old (t)
+            RETURNING id
+            """
+        )
+        found = looked_at(idle, key_file)["worker"]
+    assert found.state == "fail"
+    assert "counterfoil worker" in found.mend
