@@ -13,7 +13,7 @@ import structlog
 from builders import KEYS, STRIPE_SECRET
 from counterfoil import vault, wiring
 from counterfoil.domain import ids
-from counterfoil.domain.errors import ConfigurationError, NoGatewayError
+from counterfoil.domain.errors import ConfigurationError, DatabaseAwayError, NoGatewayError
 from counterfoil.services import accounts
 from counterfoil.services.context import House
 from counterfoil.settings import Settings
@@ -262,6 +262,40 @@ async def test_a_refresh_that_fails_is_told_and_tried_again(database_url, tmp_pa
             stop.set()
             await fresh
         assert "whsec_counterfoil_moved" not in str(told)
+
+
+async def test_a_database_that_is_away_leaves_the_last_known_accounts_without_a_word(
+    database_url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(accounts, "REFRESH_S", 0.02)
+    async with AsyncExitStack() as stack:
+        directory = (await open_house(stack, database_url, tmp_path / "key")).context.directory
+        tried = asyncio.Event()
+
+        async def away(_: Connection) -> Any:
+            tried.set()
+            raise DatabaseAwayError("The database cannot be reached.")
+
+        monkeypatch.setattr(stored, "all_accounts", away)
+        stop = asyncio.Event()
+        with structlog.testing.capture_logs() as told:
+            fresh = asyncio.create_task(directory.keep_fresh(stop))
+            await asyncio.wait_for(tried.wait(), 5)
+            stop.set()
+            await fresh
+        assert told == []
+        assert directory.enabled("sandbox") == ["stripe", "razorpay"]
+
+
+async def test_keys_of_a_draining_account_are_not_compared_with_the_environment(database_url, tmp_path):
+    async with AsyncExitStack() as stack:
+        ctx = (await open_house(stack, database_url, tmp_path / "key")).context
+        other = replace(BOTH, stripe_secret_key="sk_test_counterfoil_other")
+        assert list(accounts.differing(ctx.directory, other)) == ["COUNTERFOIL_STRIPE_SECRET_KEY"]
+        async with ctx.db.transaction() as conn:
+            await conn.execute("UPDATE gateway_accounts SET draining_since = now() WHERE gateway = 'stripe'")
+        await ctx.directory.refresh()
+        assert list(accounts.differing(ctx.directory, other)) == []
 
 
 async def test_a_secret_that_comes_with_its_account_during_a_refresh_does_no_harm(

@@ -353,12 +353,12 @@ async def test_parked_letters_are_tried_ever_more_seldom_for_about_a_day_and_the
     assert (row["tries"], row["next_check_at"]) == (TRIES, None)
 
 
-async def test_what_stays_unknown_and_does_not_name_us_is_another_users_and_is_ignored(ctx: Context):
+async def test_what_stays_unknown_is_dead_even_where_it_does_not_name_us(ctx: Context):
     [letter_id] = await builders.stored(
         ctx, "stripe", builders.event("charge.succeeded", _charge_of_nobody())
     )
     await _set(ctx, letter_id, tries=TRIES - 1)
-    assert await builders.understood(ctx, letter_id) == "ignored"
+    assert await builders.understood(ctx, letter_id) == "dead"
     assert (await letter(ctx))["reason"].startswith("unknown_object: ")
 
 

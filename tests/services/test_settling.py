@@ -393,6 +393,19 @@ def test_a_razorpay_capture_that_never_was_is_made_again_once_that_is_sure(servi
     assert (done["status"], len(captured_charges(service, done))) == ("captured", 1)
 
 
+def test_a_cancel_while_a_razorpay_capture_is_unknown_waits_until_it_is_settled(service):
+    made = paid_at_razorpay(service)
+    fault(service, "razorpay", "payments.capture", "error_5xx_before")
+    assert sync(service, made)["attempts"][0]["status"] == "unknown"
+    asked = act(service, made, "cancel")
+    assert (asked["status"], asked["attempts"][0]["status"]) == ("authorized", "unknown")
+    service.advance(LONG_AGO_S)
+    sync(service, made)
+    done = sync(service, made)
+    assert (done["status"], done["attempts"][0]["status"]) == ("cancelled", "fenced")
+    assert captured_charges(service, done) == []
+
+
 # A process that died with a call under way
 
 
@@ -484,7 +497,7 @@ def test_an_intent_that_is_not_what_we_asked_for_is_not_believed_and_a_person_is
         service.sandbox.url,
         "POST",
         "/stripe/v1/payment_intents",
-        b"amount=100&currency=usd&confirm=true&payment_method=pm_card_visa&return_url=https://shop.example",
+        b"amount=100&currency=usd",
         headers=sent,
     ).json
 
@@ -497,6 +510,9 @@ def test_an_intent_that_is_not_what_we_asked_for_is_not_believed_and_a_person_is
     service.run(mistake())
     read = sync(service, made)
     assert (read["status"], read["amount_captured"]) == ("created", 0)
-    (called,) = service.rows("SELECT kind, sentence FROM exceptions WHERE payment_id = $1", made["id"])
-    assert called["kind"] == "gateway_contradicts"
-    assert "amount" in called["sentence"]
+    answer = act(service, made, "confirm", {"payment_method": "pm_card_visa"})
+    assert (answer["status"], answer["amount_captured"]) == ("pending", 0)
+    called = service.rows("SELECT kind, sentence FROM exceptions WHERE payment_id = $1", made["id"])
+    assert {row["kind"] for row in called} == {"gateway_contradicts"}
+    assert len(called) == 2  # once for what was read, once for what was answered
+    assert all("amount" in row["sentence"] for row in called)

@@ -2,12 +2,14 @@
 
 import http.client
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from counterfoil.domain.errors import TooLargeError
 from counterfoil.services import payments
-from counterfoil.web.limits import BODY_BYTES
+from counterfoil.web.limits import BODY_BYTES, Limits
 from service import Answer, Service
 
 SAFE = {"x-content-type-options": "nosniff", "cache-control": "no-store", "referrer-policy": "no-referrer"}
@@ -68,3 +70,36 @@ def test_a_body_in_chunks_is_counted_as_it_comes(service: Service, path):
         assert connection.getresponse().status == 413
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize("error", [TooLargeError("too large"), RuntimeError("broken")])
+async def test_an_answer_that_has_begun_is_broken_off_and_not_begun_again(error):
+    """Whoever reads it must see that it is not whole."""
+    sent: list[Any] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise error
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with pytest.raises(type(error)):
+        await Limits(app)({"type": "http", "path": "/"}, None, send)
+    assert [message["type"] for message in sent] == ["http.response.start"]
+
+
+async def test_a_header_that_a_route_has_set_stands():
+    sent: list[Any] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"Cache-Control", b"max-age=9")]}
+        )
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await Limits(app)({"type": "http", "path": "/"}, None, send)
+    values = [value for name, value in sent[0]["headers"] if name.lower() == b"cache-control"]
+    assert values == [b"max-age=9"]

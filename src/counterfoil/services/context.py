@@ -2,13 +2,14 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from counterfoil.domain import ids
 from counterfoil.domain.clock import Clock
 from counterfoil.services.accounts import Directory
 from counterfoil.services.metrics import Metrics
+from counterfoil.services.traffic import Traffic
 from counterfoil.store.database import Database
 from counterfoil.vault import Vault
 
@@ -24,6 +25,7 @@ class Context:
     merchant_name: str
     public_url: str
     chance: Callable[[int], bytes] = secrets.token_bytes
+    traffic: Traffic = field(default_factory=Traffic, repr=False)
 
     def now(self) -> datetime:
         return self.clock.now()

@@ -94,7 +94,8 @@ class Writer:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
             self._waiting.put_nowait((item, done))
-            await asyncio.wait_for(done, ANSWER_S)
+            with self._ctx.traffic.arriving():
+                await asyncio.wait_for(done, ANSWER_S)
         except (TimeoutError, asyncio.QueueFull):
             raise DatabaseAwayError("The webhook could not be stored in time.") from None
 
@@ -234,17 +235,9 @@ async def _end(
 async def _park(
     ctx: Context, conn: Connection, letter: Letter, event: Event, reason: str, payment_id: str | None = None
 ) -> Understood:
-    """Wait and try again; after the last try the letter is dead, where a person sees it.
-
-    What nothing here ever knew, and what does not name us, belongs to another user of the same gateway account.
-    """
+    """Wait and try again; after the last try the letter is dead, where a person sees it."""
     last = letter.tries + 1 >= TRIES
-    foreign = (
-        payment_id is None
-        and reason.startswith("unknown_object")
-        and not any(r.our_reference for r in event.reports)
-    )
-    status = ("ignored" if foreign else "dead") if last else "parked"
+    status = "dead" if last else "parked"
     await inbox.mark(
         conn,
         letter.id,

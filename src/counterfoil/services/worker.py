@@ -26,6 +26,8 @@ HEARTBEAT: Final = timedelta(seconds=6)
 DEQUEUE: Final = timedelta(seconds=1)  # also the poll that covers a lost NOTIFY
 RESTART: Final = timedelta(seconds=1)
 BATCH: Final = 20
+# How long a job waits at most for the door to be quiet: a flood then slows understanding, and does not stop it.
+LULL_S: Final = 0.25
 # Jobs that a worker has in hand, most of them waiting for a gateway; the rest are left to other workers.
 IN_HAND: Final = 200
 # Letters understood at once. Two cores are busy with eight, and the pool has more connections than that: a job that
@@ -92,6 +94,7 @@ def _bind(ctx: Context, jobs: PgQueuer, hands: asyncio.Semaphore) -> None:
     @jobs.entrypoint(queue.UNDERSTAND, executor_factory=KeepOnCancel)
     async def understand(job: Job) -> None:
         async with hands:
+            await ctx.traffic.lull(LULL_S)
             await _understand(ctx, (job.payload or b"").decode())
 
     @jobs.entrypoint(queue.LOOK_AFTER, executor_factory=KeepOnCancel)

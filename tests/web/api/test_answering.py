@@ -7,8 +7,10 @@ from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 
 from counterfoil.domain.errors import DatabaseAwayError
+from counterfoil.services import payments
 from counterfoil.web.api import answering
 from service import Service, running_service, serving
 
@@ -148,3 +150,64 @@ def test_a_create_cut_off_by_the_database_is_taken_up_again(failing, weak):
     assert (again.status, again.json["status"]) == (201, "captured")
     assert len(charges_of(failing, again.json)) == 1
     assert failing.rows("SELECT count(*) AS n FROM payments WHERE id = $1", again.json["id"]) == [{"n": 1}]
+
+
+def test_a_create_whose_opening_never_arrived_opens_another_and_charges_once(failing, weak):
+    failing.sandbox.fault("stripe", "payment_intents.create", "error_5xx_before")
+    weak.left = 2
+    assert failing.post("/api/payments", CHARGED, idempotency_key="never opened").status == 503
+    failing.advance(31)
+    again = failing.post("/api/payments", CHARGED, idempotency_key="never opened")
+    assert (again.status, again.json["status"]) == (201, "captured")
+    assert [attempt["status"] for attempt in again.json["attempts"]] == ["dead", "won"]
+    assert len(charges_of(failing, again.json)) == 1
+
+
+def test_a_charge_that_never_arrived_is_sent_again_under_its_own_key(failing, weak):
+    made = failing.create()
+    path, body = f"/api/payments/{made['id']}/confirm", {"payment_method": "pm_card_visa"}
+    failing.sandbox.fault("stripe", "payment_intents.confirm", "error_5xx_before")
+    weak.left = 3
+    assert failing.post(path, body, idempotency_key="never charged").status == 503
+    failing.advance(31)
+    again = failing.post(path, body, idempotency_key="never charged")
+    assert (again.status, again.json["status"]) == (200, "captured")
+    calls = failing.rows("SELECT settled FROM calls WHERE payment_id = $1 AND verb = 'confirm'", made["id"])
+    assert calls == [{"settled": "accepted"}]
+    assert len(charges_of(failing, made)) == 1
+
+
+def test_a_charge_is_not_sent_again_once_the_gateway_may_have_forgotten_its_key(failing, weak):
+    made = failing.create()
+    path, body = f"/api/payments/{made['id']}/confirm", {"payment_method": "pm_card_visa"}
+    failing.sandbox.fault("stripe", "payment_intents.confirm", "error_5xx_before")
+    weak.left = 3
+    assert failing.post(path, body, idempotency_key="a day later").status == 503
+    failing.advance(23 * 3600 + 60)
+    again = failing.post(path, body, idempotency_key="a day later")
+    assert (again.status, again.json["status"]) == (200, "pending")
+    assert charges_of(failing, made) == []
+
+
+def test_a_payment_that_was_never_opened_anywhere_is_not_charged(failing, weak):
+    weak.left = 2
+    asked = {"amount": 10_000, "currency": "USD", "reference": "not open"}
+    assert failing.post("/api/payments", asked).status == 503
+    (made,) = failing.get("/api/payments", reference="not open").json["data"]
+    answer = failing.post(f"/api/payments/{made['id']}/confirm", {"payment_method": "pm_card_visa"})
+    assert (answer.status, answer.json["code"]) == (409, "wrong_state")
+    assert "sync first" in answer.json["detail"]
+
+
+def test_work_that_breaks_after_its_request_was_answered_is_told(service, hurried, monkeypatch):
+    made = service.create()
+
+    async def breaks(*_: object) -> None:
+        await asyncio.sleep(0.3)
+        raise RuntimeError("the inside of the service")
+
+    monkeypatch.setattr(payments, "sync", breaks)
+    with structlog.testing.capture_logs() as told:
+        assert service.post(f"/api/payments/{made['id']}/sync").status == 200
+        service.eventually(lambda: told)
+    assert told == [{"event": "payment work failed", "error": "RuntimeError", "log_level": "error"}]

@@ -423,6 +423,16 @@ def test_a_filter_that_is_not_known_is_refused(service):
     assert "colour" in answer.json["detail"]
 
 
+def test_a_filter_that_stands_twice_is_refused(service):
+    answer = service.get("/api/payments?status=captured&status=failed")
+    assert (answer.status, answer.json["field"]) == (422, "status")
+
+
+def test_a_verb_takes_no_query(service):
+    answer = act(service, service.create(), "cancel?amount=1")
+    assert (answer.status, answer.json["code"]) == (422, "invalid_request")
+
+
 # The timeline
 
 
