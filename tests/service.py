@@ -4,15 +4,15 @@ import asyncio
 import http.client
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Queue
 from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -211,59 +211,62 @@ def running_service(
     structlog.configure(
         processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
     )
-    folder = Path(tempfile.mkdtemp(prefix="counterfoil-service-"))
-    with gateways as there:
-        bound = listen("127.0.0.1", 0)
+    gateways: AbstractContextManager[Sandbox] = nullcontext(sandbox) if sandbox else run_sandbox()
+    with gateways as there, _folder() as folder, closing(listen("127.0.0.1", 0)) as bound:
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        chosen = Settings(
-            **{**of_sandbox(there), "public_url": url, "key_file": folder / "key", "clock_url": _clock(there)}
-            | settings
-        )
-        addresses = wiring.Addresses(
-            url=database_url, owner_url=owner_url or database_url, direct_url=database_url
-        )
-        ready, failed = threading.Event(), []
-        here: list[Service] = []
+        own = {"public_url": url, "key_file": folder / "key", "clock_url": _clock(there)}
+        chosen = Settings(**of_sandbox(there) | own | settings)
+        owner = owner_url or database_url
+        addresses = wiring.Addresses(url=database_url, owner_url=owner, direct_url=database_url)
 
-        async def serve() -> None:
+        async def serve(opened: Callable[[Service], None]) -> None:
             async with (
                 _calls(timeouts) as calls,
-                wiring.open_house(chosen, addresses, http=calls, on_commit=on_commit) as opened,
+                wiring.open_house(chosen, addresses, http=calls, on_commit=on_commit) as house,
             ):
-                house = change(opened)
-                server = make_server(create_app(house, work=work), host="127.0.0.1", port=0)
-                loop = asyncio.get_running_loop()
-                here.append(Service(url, house, there, database_url, addresses.owner_url, server, loop))
-                ready.set()
+                changed, loop = change(house), asyncio.get_running_loop()
+                server = make_server(create_app(changed, work=work), host="127.0.0.1", port=0)
+                opened(Service(url, changed, there, database_url, owner, server, loop))
                 await server.serve(sockets=[bound])
 
-        def run() -> None:
-            try:
-                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    runner.run(serve())
-            except BaseException as error:  # noqa: BLE001  told to whoever waits for the service
-                failed.append(error)
-            finally:
-                ready.set()
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        try:
-            ready.wait(20)
-            if failed:
-                raise failed[0]
-            service = here[0]
-            eventually(lambda: service.server.started or not thread.is_alive(), seconds=20)
+        with _in_a_thread(serve) as service:
             there.webhooks(deliver_to=url)
             yield service
-        finally:
-            for service in here:
-                service.server.should_exit = True
-            thread.join(40)
-            bound.close()
-            shutil.rmtree(folder, ignore_errors=True)
-    if failed:
-        raise failed[0]
+
+
+@contextmanager
+def _in_a_thread(
+    serve: Callable[[Callable[[Service], None]], Coroutine[Any, Any, None]],
+) -> Iterator[Service]:
+    """Serve on a loop of its own; what fails there, at the start or at the end, is raised here."""
+    said: Queue[Service | BaseException] = Queue()
+
+    def run() -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(serve(said.put))
+        except BaseException as error:  # noqa: BLE001  told to whoever waits for the service
+            said.put(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    service = said.get(timeout=20)
+    if isinstance(service, BaseException):
+        raise service
+    try:
+        eventually(lambda: service.server.started or not thread.is_alive(), seconds=20)
+        yield service
+    finally:
+        service.server.should_exit = True
+        thread.join(40)
+    if not said.empty():
+        raise said.get()  # type: ignore[misc]  the service itself was taken out first
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="counterfoil-service-") as path:
+        yield Path(path)
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from counterfoil.domain.errors import DatabaseAwayError
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Hook: TypeAlias = Callable[[str], Awaitable[None]]
 
-ACQUIRE_S: Final = 2.0  # a gateway waits five seconds for its answer; two leave it time to hear a 503
+# A burst of payments waits for a connection; the inbox, whose senders wait five seconds at most, has its own limit.
+ACQUIRE_S: Final = 10.0
 CONNECT_S: Final = 5.0
 STATEMENT_S: Final = 30.0  # no statement of ours takes one; a stuck one must not hold its locks for ever
 POOL_SIZE: Final = 16  # two cores are busy with eight; the rest wait for locks
