@@ -57,8 +57,8 @@ class Result(msgspec.Struct):
     cpu_s: float
 
     def after(self, warm_up: int) -> "Result":
-        """The same without its first answers."""
-        return Result(self.sent[warm_up:], self.cpu_s)
+        """The same without its first answers; of a peer that gave few, half."""
+        return Result(self.sent[min(warm_up, len(self.sent) // 2) :], self.cpu_s)
 
     def refused(self) -> int:
         """How many were answered by anything but 2xx, or not at all."""
@@ -72,7 +72,9 @@ class Result(msgspec.Struct):
         return self.sent[-1].answered - self.sent[0].answered
 
     def rate(self) -> float:
-        """Good answers a second."""
+        """Good answers a second; 0 where there were too few to tell."""
+        if len(self.sent) < 2 or not self.span_s():
+            return 0.0
         return (len(self.sent) - self.refused() - 1) / self.span_s()
 
     def latencies_ms(self) -> list[float]:

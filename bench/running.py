@@ -28,7 +28,7 @@ COUNTERFOIL: Final = ("-c", "from counterfoil.cli.main import main; main()")
 WEBHOOK_SECRET: Final = "whsec_counterfoil_bench"
 NOWHERE: Final = "http://127.0.0.1:1"  # a gateway that is never called
 PARAMETERS: Final = {"track_commit_timestamp": "on", "autovacuum_naptime": "1s"}
-READY_S: Final = 60.0  # a first import on a busy machine
+READY_S: Final = 180.0  # a peer that first runs its hundred migrations, on a busy machine
 STOP_S: Final = 60.0  # a worker finishes what it has in hand
 
 

@@ -21,6 +21,7 @@ import uvicorn
 import uvloop
 
 from counterfoil import wiring
+from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.domain.operator import Role
 from counterfoil.gateways.http import Http, Timeouts, open_session
 from counterfoil.services import keys
@@ -189,6 +190,20 @@ class Service:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(seconds)
 
 
+class Weak:
+    """An `on_commit` that loses the database at the n-th commit from when it is told: as if the process died there."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+
+    async def __call__(self, moment: str) -> None:
+        if moment == "before commit" and self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                self.left = None
+                raise DatabaseAwayError("The database was lost.")
+
+
 @contextmanager
 def running_service(
     database_url: str,
@@ -207,7 +222,6 @@ def running_service(
     its clock. `timeouts` are those of calls to gateways; `change` may exchange parts of the house before it opens its
     doors; further keywords are fields of Settings.
     """
-    gateways: AbstractContextManager[Sandbox] = nullcontext(sandbox) if sandbox else run_sandbox()
     structlog.configure(
         processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
     )
@@ -259,8 +273,9 @@ def _in_a_thread(
     finally:
         service.server.should_exit = True
         thread.join(40)
-    if not said.empty():
-        raise said.get()  # type: ignore[misc]  the service itself was taken out first
+    ended = None if said.empty() else said.get()
+    if isinstance(ended, BaseException):
+        raise ended
 
 
 @contextmanager

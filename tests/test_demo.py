@@ -27,7 +27,7 @@ def test_the_tour_takes_a_payment_through_each_gateway_and_ends_well(environment
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert re.search(r"pmt_\w{26} is captured: 24\.50 USD", ran.stdout)
@@ -45,7 +45,7 @@ def test_it_stays_up_until_it_is_interrupted_and_leaves_nothing_behind(environme
         time.sleep(0.5)
         assert demo.poll() is None
         demo.send_signal(signal.SIGINT)
-        rest, _ = demo.communicate(timeout=60)
+        rest, _ = demo.communicate(timeout=200)
     finally:
         demo.kill()
         demo.wait()

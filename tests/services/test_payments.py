@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from counterfoil import vault
 from counterfoil.domain.operator import Role
 from counterfoil.services import keys, sweeping
 from database import Postgres
@@ -215,6 +216,42 @@ def test_after_failover_capture_is_ours_to_decide(service):
     made = service.create(50_000, "INR")
     assert intent_of(service, {"attempts": made["attempts"][1:]})["capture_method"] == "automatic_async"
     assert act(service, made, "confirm", {"payment_method": "pm_card_visa"})["status"] == "captured"
+
+
+# Live mode
+
+LIVE_KEYS = {
+    "stripe_secret_key": "sk_live_counterfoil_tests",
+    "stripe_publishable_key": "pk_live_counterfoil_tests",
+    "razorpay_key_id": "rzp_live_counterfoil",
+}
+
+
+def test_in_live_mode_payments_are_live_and_no_other_mode_sees_or_makes_them(fast_postgres, tmp_path):
+    vault.load(tmp_path / "key", make=True)
+    live = {"mode": "live", "clock_url": None, "allow_live_test_gateway": True, "key_file": tmp_path / "key"}
+    with (
+        run_sandbox(livemode=True, **LIVE_KEYS) as sandbox,
+        serving(fast_postgres, sandbox, **live) as service,
+    ):
+        key = service.key("support", "live")
+        asked = {"amount": 50_000, "currency": "INR"}
+        made = service.post("/api/payments", asked, key=key).json
+        assert made["mode"] == "live"
+        service.pay_razorpay(order_of(made))
+
+        def seen() -> Any:
+            return service.get(f"/api/payments/{made['id']}", key=key).json
+
+        service.eventually(lambda: seen()["status"] == "captured")
+        card = {"currency": "USD", "payment_method": "pm_card_visa", "confirm": True}
+        paid = service.post("/api/payments", asked | card, key=key).json
+        assert (paid["mode"], paid["status"]) == ("live", "captured")
+        assert service.get("/api/payments", key=service.key("admin", "sandbox")).json["data"] == []
+        other = service.post("/api/payments", asked, key=service.key("admin", "sandbox"))
+        assert (other.status, other.json["code"]) == (422, "no_gateway")
+        modes = service.rows("SELECT DISTINCT mode FROM payments UNION SELECT mode FROM inbox")
+        assert modes == [{"mode": "live"}]
 
 
 # A process that is killed

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.gateways.http import Timeouts
 from counterfoil.services import sweeping
 from database import Postgres
-from service import Service, call, serving
+from service import Service, Weak, call, serving
 
 # Done, but no usable answer; each where even a second sending with the same key meets it.
 AFTER = ["reset_after", "timeout_after", "error_5xx_after", "garbage", "truncated"]
@@ -19,20 +18,6 @@ SILENCE_S = 0.05  # for the faults that keep silent: then the connection is rese
 # Three times our own timeout: the call, its one resend, and as long again for what may still be on its way.
 NOT_YET_S = 85
 LONG_AGO_S = 91
-
-
-class Weak:
-    """A process that loses its database at the n-th commit from when it is told, as if it had died there."""
-
-    def __init__(self) -> None:
-        self.left: int | None = None
-
-    async def __call__(self, moment: str) -> None:
-        if moment == "before commit" and self.left is not None:
-            self.left -= 1
-            if self.left == 0:
-                self.left = None
-                raise DatabaseAwayError("The process died here.")
 
 
 @pytest.fixture(scope="module")
@@ -286,6 +271,36 @@ def test_a_cancel_of_what_the_gateway_had_cancelled_already_is_a_cancel(service)
     gone = call(service.sandbox.url, "POST", f"/stripe/v1/payment_intents/{ref}/cancel", b"", headers=sent)
     assert gone.status == 200
     assert act(service, made, "cancel")["status"] == "cancelled"
+
+
+def test_what_is_being_cancelled_is_neither_charged_nor_captured(service):
+    service.sandbox.fault("stripe", "payment_intents.cancel", "rate_limit", times=None)
+    created, held = service.create(), charged(service, capture="manual")
+    for payment, verb, body in (
+        (created, "confirm", {"payment_method": "pm_card_visa"}),
+        (held, "capture", None),
+    ):
+        assert (
+            act(service, payment, "cancel")["attempts"][0]["status"] == "open"
+        )  # the gateway would not have it
+        answer = service.post(f"/api/payments/{payment['id']}/{verb}", body)
+        assert (answer.status, answer.json["code"]) == (409, "wrong_state")
+        assert "cancel" in answer.json["detail"]
+        assert captured_charges(service, payment) == []
+    service.sandbox.control("DELETE", "faults")
+    service.advance(31)
+    service.run(sweeping.due_payments(service.context))
+    assert [service.payment(p["id"])["status"] for p in (created, held)] == ["cancelled", "cancelled"]
+
+
+def test_a_payment_whose_time_is_over_is_not_charged_though_nobody_has_ended_it_yet(service):
+    made = service.create()
+    service.advance(24 * 3600)
+    answer = service.post(f"/api/payments/{made['id']}/confirm", {"payment_method": "pm_card_visa"})
+    assert (answer.status, answer.json["code"]) == (409, "wrong_state")
+    assert "expired" in answer.json["detail"]
+    assert captured_charges(service, made) == []
+    assert sync(service, made)["status"] == "failed"
 
 
 # Opening, at both

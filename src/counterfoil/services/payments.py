@@ -175,10 +175,10 @@ async def confirm(
     async with ctx.db.transaction() as conn:
         family = await lock(conn, caller, payment_id)
         mine = await _calls_since(conn, payment_id, since)
-        if mine and not (mine[-1].settled in {None, Settled.UNKNOWN} and _key_lives(ctx, mine[-1])):
+        if mine and not _may_resend(ctx, family.payment, mine[-1]):
             return Answer(family)
         if not mine:
-            COMMANDS.next(family.payment.status, Command.CONFIRM)
+            _allow(family.payment, Command.CONFIRM)
             _refuse_expired(ctx, family.payment)
             await deciding.before_confirmation(ctx, family.payment)
             attempt = _confirmable(family)
@@ -188,6 +188,15 @@ async def confirm(
     if attempts.to_capture(family) is not None:
         family = await attempts.capture_due(ctx, payment_id)
     return Answer(family, outcome)
+
+
+def _allow(payment: Payment, command: Command) -> None:
+    """Raise WrongStateError where the table refuses the command, or the payment is being cancelled already."""
+    COMMANDS.next(payment.status, command)
+    if payment.cancel_requested_at is not None:
+        raise WrongStateError(
+            command=command.value, state=payment.status.value, because="the payment is being cancelled"
+        )
 
 
 async def _calls_since(conn: Connection, payment_id: str, since: datetime | None) -> list[Call]:
@@ -200,8 +209,10 @@ async def _calls_since(conn: Connection, payment_id: str, since: datetime | None
     ]
 
 
-def _key_lives(ctx: Context, call: Call) -> bool:
-    return ctx.now() - call.started_at < KEY_LIFE
+def _may_resend(ctx: Context, payment: Payment, call: Call) -> bool:
+    """Whether its outcome is still unknown, the gateway knows its key, and nobody has ended the payment meanwhile."""
+    wanted = payment.cancel_requested_at is None and ctx.now() < payment.expires_at
+    return wanted and call.settled in {None, Settled.UNKNOWN} and ctx.now() - call.started_at < KEY_LIFE
 
 
 def _refuse_expired(ctx: Context, payment: Payment) -> None:
@@ -257,7 +268,7 @@ async def capture(ctx: Context, caller: Caller, payment_id: str, amount: int | N
         wanted = payment.amount if amount is None else amount
         if payment.status is Status.CAPTURED and payment.amount_captured == wanted:
             return Answer(family)
-        COMMANDS.next(payment.status, Command.CAPTURE)
+        _allow(payment, Command.CAPTURE)
         _check_amount(family, wanted)
         await payments.update(conn, payment.id, capture_requested=wanted)
         await _audit(ctx, conn, caller, payment, "payment.capture", {"amount": wanted})
@@ -300,9 +311,8 @@ async def cancel(ctx: Context, caller: Caller, payment_id: str) -> Answer:
     async with ctx.db.transaction() as conn:
         family = await standing.recompute(ctx, conn, await payments.lock(conn, payment_id))
     if any(attempt.state is AttemptState.OPEN for attempt in family.attempts):
-        family = await settling.sync(
-            ctx, payment_id
-        )  # the gateway refused: it knows what we have not heard yet
+        # The gateway refused: it may know what we have not heard yet.
+        family = await settling.sync(ctx, payment_id)
     if family.payment.status is Status.CAPTURED:
         raise WrongStateError(
             command="cancel", state="captured", because="the money was taken meanwhile; refund it"

@@ -9,10 +9,9 @@ import asyncpg
 import pytest
 import structlog
 
-from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.services import payments
 from counterfoil.web.api import answering
-from service import Service, running_service, serving
+from service import Service, Weak, running_service, serving
 
 CHARGED = {"amount": 10_000, "currency": "USD", "payment_method": "pm_card_visa", "confirm": True}
 
@@ -102,20 +101,6 @@ async def statuses(url: str) -> list[str]:
         await conn.close()
 
 
-class Weak:
-    """A database that is lost at the n-th commit from when it is told."""
-
-    def __init__(self) -> None:
-        self.left: int | None = None
-
-    async def __call__(self, moment: str) -> None:
-        if moment == "before commit" and self.left is not None:
-            self.left -= 1
-            if self.left == 0:
-                self.left = None
-                raise DatabaseAwayError("The database was lost.")
-
-
 @pytest.fixture(scope="module")
 def weak() -> Weak:
     return Weak()
@@ -186,6 +171,19 @@ def test_a_charge_is_not_sent_again_once_the_gateway_may_have_forgotten_its_key(
     failing.advance(23 * 3600 + 60)
     again = failing.post(path, body, idempotency_key="a day later")
     assert (again.status, again.json["status"]) == (200, "pending")
+    assert charges_of(failing, made) == []
+
+
+def test_a_charge_is_not_sent_again_for_a_payment_that_was_cancelled_meanwhile(failing, weak):
+    made = failing.create()
+    path, body = f"/api/payments/{made['id']}/confirm", {"payment_method": "pm_card_visa"}
+    failing.sandbox.fault("stripe", "payment_intents.confirm", "error_5xx_before")
+    weak.left = 3
+    assert failing.post(path, body, idempotency_key="cancelled meanwhile").status == 503
+    assert failing.post(f"/api/payments/{made['id']}/cancel").json["status"] == "pending"
+    failing.advance(31)
+    again = failing.post(path, body, idempotency_key="cancelled meanwhile")
+    assert (again.status, again.json["amount_captured"]) == (200, 0)
     assert charges_of(failing, made) == []
 
 

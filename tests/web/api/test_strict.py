@@ -4,6 +4,8 @@ import json
 import logging
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from counterfoil.domain.errors import MalformedRequestError
 from counterfoil.web.api.strict import parse
@@ -116,3 +118,52 @@ def test_a_refused_card_number_is_nowhere(service, caplog, capfd):
 def test_digits_that_no_network_issues_are_let_through(service):
     for digits in ("4242424242424241", "1234567890123456", "42424242424242424242424242"):
         service.create(reference=digits)
+
+
+# Whatever comes, the service answers and does not break
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = [
+    "amount", "currency", "reference", "description", "customer", "metadata", "line_items", "capture", "gateway",
+    "payment_method", "confirmation_token", "confirm", "return_url",
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3))
+def test_no_value_in_any_field_breaks_a_create(service, change):
+    assert service.post("/api/payments", json.dumps(GOOD | change).encode()).status < 500
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_no_bytes_break_anything(service, body):
+    for verb in ("confirm", "capture", "cancel"):
+        answer = service.post(f"/api/payments/pmt_01m82q4mexgp9s3vb3tax4n4pn/{verb}", body)
+        assert 400 <= answer.status < 500
+    assert service.post("/api/payments", body).status < 500
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["status", "currency", "gateway", "reference", "customer_id", "customer_email", "created_from", "created_to", "limit", "cursor"]),
+        st.text(max_size=40) | st.datetimes().map(str) | st.integers().map(str),
+        max_size=3,
+    )
+)  # fmt: skip
+def test_no_query_breaks_a_list(service, query):
+    assert service.get("/api/payments", **query).status in {200, 422}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\x00"), max_size=300))
+def test_no_header_breaks_anything(service, text):
+    value = text.strip(" \t\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0").encode("latin-1")
+    for name in ("idempotency-key", "authorization", "content-type"):
+        answer = service.call("POST", "/api/payments", GOOD, headers={name: value})
+        assert answer.status < 500, name

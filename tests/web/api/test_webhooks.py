@@ -72,7 +72,7 @@ def test_a_list_is_narrowed_by_what_is_asked(service, heard):
 
 def test_pages_walked_to_the_end_skip_and_repeat_nothing(service, heard):
     whole, walked, cursor = [row["id"] for row in inbox(service)], [], {}
-    while True:
+    while len(walked) <= len(whole):
         page = service.get("/api/payments/webhooks", limit=2, **cursor).json
         walked += [row["id"] for row in page["data"]]
         if page["next_cursor"] is None:
