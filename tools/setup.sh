@@ -75,7 +75,7 @@ usable_venv() {
 
 fill_venv() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
-    uv pip sync --quiet --require-hashes requirements/dev.lock
+    uv pip sync --quiet --compile-bytecode --require-hashes requirements/dev.lock
     uv pip install --quiet --no-deps --no-build-isolation --editable .
 }
 

@@ -32,8 +32,8 @@ async def test_an_attempt_has_one_call_under_way(ctx: Context):
 
     came = await asyncio.gather(*(begin() for _ in range(10)))
     assert len([call for call in came if call]) == 1
-    async with ctx.db.reading() as conn:
-        assert [call.id for call in await calls.unsettled(conn, family.payment.id)] == [max(came)]
+    family = await builders.family_of(ctx, family.payment.id)
+    assert [call.id for call in family.unsettled] == [max(came)]
 
 
 @pytest.mark.parametrize("settled", [Settled.ACCEPTED, Settled.DECLINED, Settled.REFUSED, Settled.ABANDONED])
@@ -47,8 +47,7 @@ async def test_an_unknown_outcome_lets_nothing_else_begin_until_it_is_settled(ct
     family = await builders.owed(ctx)
     call = await begun(ctx, family)
     assert await settle(ctx, call, Settled.UNKNOWN)
-    async with ctx.db.reading() as conn:
-        [left] = await calls.unsettled(conn, family.payment.id)
+    [left] = (await builders.family_of(ctx, family.payment.id)).unsettled
     assert (left.id, left.settled) == (call.id, Settled.UNKNOWN)
     with pytest.raises(CallInFlightError):
         await begun(ctx, family)
@@ -61,8 +60,7 @@ async def test_the_first_word_on_a_call_stands(ctx: Context):
     call = await begun(ctx, family)
     assert await settle(ctx, call, Settled.ACCEPTED)
     assert not await settle(ctx, call, Settled.UNKNOWN)
-    async with ctx.db.reading() as conn:
-        [kept] = await calls.of_payment(conn, family.payment.id)
+    [kept] = (await builders.family_of(ctx, family.payment.id)).calls
     assert (kept.settled, kept.key) == (Settled.ACCEPTED, call.key)
 
 
@@ -73,8 +71,7 @@ async def test_a_refused_begin_leaves_its_transaction_usable(ctx: Context):
         with pytest.raises(CallInFlightError):
             await calling.begin(ctx, conn, family.attempts[0], Verb.CAPTURE)
         await calling.begin(ctx, conn, other.attempts[0], Verb.CAPTURE)
-    async with ctx.db.reading() as conn:
-        assert len(await calls.of_payment(conn, other.payment.id)) == 1
+    assert len((await builders.family_of(ctx, other.payment.id)).calls) == 1
 
 
 async def test_reads_in_vain_are_counted(ctx: Context):

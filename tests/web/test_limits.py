@@ -103,3 +103,21 @@ async def test_a_header_that_a_route_has_set_stands():
     await Limits(app)({"type": "http", "path": "/"}, None, send)
     values = [value for name, value in sent[0]["headers"] if name.lower() == b"cache-control"]
     assert values == [b"max-age=9"]
+
+
+async def test_a_route_that_reads_by_itself_is_stopped_at_the_limit_too():
+    sent: list[Any] = []
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:
+        while True:
+            await receive()
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"x" * 65_536, "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await Limits(app)({"type": "http", "path": "/"}, receive, send)
+    assert sent[0]["status"] == 413
+    assert (b"x-content-type-options", b"nosniff") in sent[0]["headers"]

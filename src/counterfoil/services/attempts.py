@@ -1,8 +1,8 @@
 """An attempt's life: opened at a gateway, confirmed or disclosed, captured, fenced. One function a step."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from counterfoil.domain.attempt import ENDED, Attempt, AttemptState
 from counterfoil.domain.call import Settled, Verb
@@ -17,6 +17,9 @@ from counterfoil.store import calls, payments
 from counterfoil.store.calls import Call, CallInFlightError
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
+
+# Given an opened attempt, the intent of the next call on it, if one is to follow at once.
+GoOn: TypeAlias = Callable[[Connection, Family], Awaitable[Call | None]]
 
 # Razorpay's own longest and default: an authorisation stands five days before it is given back (gateways 2.2).
 HOLD_MINUTES: Final = 7200
@@ -47,7 +50,7 @@ async def place(ctx: Context, conn: Connection, family: Family, choice: Choice) 
     )
     await payments.insert_attempt(conn, attempt)
     call = await calling.begin(ctx, conn, attempt, Verb.OPEN)
-    return replace(family, attempts=(*family.attempts, attempt)), call
+    return replace(family, attempts=(*family.attempts, attempt), calls=(*family.calls, call)), call
 
 
 def _flag(family: Family, gateway: Gateway) -> str:
@@ -74,10 +77,13 @@ def opening_of(family: Family, attempt: Attempt) -> Opening:
     )
 
 
-async def open_first(ctx: Context, family: Family, call: Call, others: Sequence[Choice]) -> Family:
+async def open_first(
+    ctx: Context, family: Family, call: Call, others: Sequence[Choice], go_on: GoOn
+) -> tuple[Family, Call | None]:
     """Make the opening call, and where it does not succeed, open at the next choice.
 
     Nobody has seen an attempt that is only opened, so one whose outcome is unknown is abandoned, not waited for.
+    `go_on` writes the next intent, if there is one, in the transaction that records the opening; it must not raise.
     """
     for choice in (*others, None):
         attempt = family.attempt(call.attempt_id)
@@ -85,10 +91,12 @@ async def open_first(ctx: Context, family: Family, call: Call, others: Sequence[
         outcome = await gateway.collect.open(opening_of(family, attempt), key=call.key)
         async with ctx.db.transaction() as conn:
             family = await record_opening(ctx, conn, call, outcome)
-            if isinstance(outcome, Accepted) or choice is None or family.payment.status is not Status.FAILED:
-                return family
+            if isinstance(outcome, Accepted):
+                return family, await go_on(conn, family)
+            if choice is None or family.payment.status is not Status.FAILED:
+                break
             family, call = await place(ctx, conn, family, choice)
-    return family
+    return family, None
 
 
 async def record_opening(ctx: Context, conn: Connection, call: Call, outcome: Outcome) -> Family:
@@ -101,7 +109,7 @@ async def record_opening(ctx: Context, conn: Connection, call: Call, outcome: Ou
         return family
     # A browser pays on it directly: from the answer that names it, it counts as disclosed.
     await payments.update_attempt(conn, attempt.id, disclosed_at=ctx.now())
-    return standing.with_attempt(family, replace(attempt, disclosed_at=ctx.now()))
+    return family.with_attempt(replace(attempt, disclosed_at=ctx.now()))
 
 
 async def abandon(ctx: Context, conn: Connection, call: Call, outcome: Outcome | None = None) -> Family:
@@ -232,7 +240,7 @@ async def fence(ctx: Context, payment_id: str, attempt_id: str) -> Family:
 
 async def _fence_here(ctx: Context, conn: Connection, family: Family, attempt: Attempt) -> Family:
     """A Razorpay order cannot be cancelled: from this commit on we never capture on it."""
-    if attempt.id in {call.attempt_id for call in await calls.unsettled(conn, family.payment.id)}:
+    if attempt.id in {call.attempt_id for call in family.unsettled}:
         return family
     await payments.update_attempt(conn, attempt.id, fenced_at=ctx.now())
     await payments.release_winner(conn, family.payment.id, attempt.id)

@@ -60,19 +60,34 @@ async def settle(ctx: Context, conn: Connection, call: Call, outcome: Outcome) -
     """Write what came of the call, and let its facts be learned. Locks the payment's row."""
     family = await _refer(conn, await payments.lock(conn, call.payment_id), call, outcome)
     settled, message = _summary(outcome)
-    known = None
     try:
         source = Source(kind="api", id=call.id)
-        family, known = await facts.learn(ctx, conn, family, tuple(reports_of(outcome)), source)
+        family = await facts.learn(ctx, conn, family, tuple(reports_of(outcome)), source)
     except DisagreementError as lie:
         settled, message = Settled.UNKNOWN, f"The gateway's answer contradicts our record: {lie}"
         await call_a_person(
             ctx, conn, family.payment, kind="gateway_contradicts", subject=call.id, sentence=message
         )
-    await calls.settle(conn, call.id, settled, message=message, answer=_answer(outcome), now=ctx.now())
+    family = await close(ctx, conn, family, call, settled, message, _answer(outcome))
     if isinstance(outcome, Declined | Refused):
         family = await _remember_failure(conn, family, call, outcome)
-    return await standing.recompute(ctx, conn, family, known)
+    return await standing.recompute(ctx, conn, family)
+
+
+async def close(
+    ctx: Context,
+    conn: Connection,
+    family: Family,
+    call: Call,
+    settled: Settled,
+    message: str | None,
+    answer: bytes | None = None,
+) -> Family:
+    """Write what became of the call, unless that was known already: the first word stands."""
+    now = ctx.now()
+    if not await calls.settle(conn, call.id, settled, message=message, answer=answer, now=now):
+        return family
+    return family.with_call(replace(call, settled=settled, settled_at=now, message=message))
 
 
 async def _refer(conn: Connection, family: Family, call: Call, outcome: Outcome) -> Family:
@@ -82,7 +97,7 @@ async def _refer(conn: Connection, family: Family, call: Call, outcome: Outcome)
     if ref is None or attempt.ref is not None:
         return family
     await payments.update_attempt(conn, attempt.id, ref=ref)
-    return standing.with_attempt(family, replace(attempt, ref=ref))
+    return family.with_attempt(replace(attempt, ref=ref))
 
 
 def _summary(outcome: Outcome) -> tuple[Settled, str | None]:
@@ -107,4 +122,4 @@ async def _remember_failure(
         "message": outcome.message[:MESSAGE_CHARS],
     }
     await payments.update_attempt(conn, attempt.id, failure=failure)
-    return standing.with_attempt(family, replace(attempt, failure=failure))
+    return family.with_attempt(replace(attempt, failure=failure))

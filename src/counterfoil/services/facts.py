@@ -49,24 +49,22 @@ async def apply(
 
     Raises DisagreementError, before anything is written, where a report contradicts our record.
     """
-    family, known = await learn(ctx, conn, family, reports, source)
-    return await standing.recompute(ctx, conn, family, known)
+    return await standing.recompute(ctx, conn, await learn(ctx, conn, family, reports, source))
 
 
 async def learn(
     ctx: Context, conn: Connection, family: Family, reports: Sequence[Report], source: Source
-) -> tuple[Family, list[Fact]]:
+) -> Family:
     """The first half of apply: attempts, charges and books follow; the payment's status is still to be recomputed."""
     matched = [(_agreeing(family, report), report) for report in reports]
-    known = await facts.of_payment(conn, family.payment.id)
     for attempt, report in matched:
         family = await _adopt(conn, family, attempt, report)
         if await facts.insert(
             conn, attempt, report, charge_ref=charge_ref_of(report), source=source, now=ctx.now()
         ):
-            known.append(_fact(attempt, report))
-        family = await _learn(ctx, conn, family, family.attempt(attempt.id), report, known)
-    return family, known
+            family = replace(family, facts=(*family.facts, _fact(attempt, report)))
+        family = await _learn(ctx, conn, family, family.attempt(attempt.id), report)
+    return family
 
 
 def _agreeing(family: Family, report: Report) -> Attempt:
@@ -98,28 +96,26 @@ async def _adopt(conn: Connection, family: Family, attempt: Attempt, report: Rep
     if current.ref is not None or report.attempt_ref is None:
         return family
     await payments.update_attempt(conn, attempt.id, ref=report.attempt_ref)
-    return standing.with_attempt(family, replace(current, ref=report.attempt_ref))
+    return family.with_attempt(replace(current, ref=report.attempt_ref))
 
 
-async def _learn(
-    ctx: Context, conn: Connection, family: Family, attempt: Attempt, report: Report, known: Sequence[Fact]
-) -> Family:
+async def _learn(ctx: Context, conn: Connection, family: Family, attempt: Attempt, report: Report) -> Family:
     """One report, new or told again: the attempt, the charge, the winner and the books follow."""
     if report.kind is Kind.ATTEMPT_CANCELLED and attempt.fenced_at is None:
         family = await _fence(conn, family, attempt, ctx.now())
     ref = charge_ref_of(report)
     if ref is None:
         return family
-    family = await _ensure_charge(ctx, conn, family, attempt, ref, report)
-    before = next(charge for charge in family.charges if charge.ref == ref)
-    after = _seen(before, report, weigh(ref, known))
+    known = next((charge for charge in family.charges if charge.ref == ref), None)
+    before = known or _new_charge(ctx, attempt, ref, report)
+    after = _seen(before, report, weigh(ref, family.facts))
     if after.captured and not before.captured:
         family, after = await _count(conn, family, after)
-    if after != before:
-        family = replace(family, charges=tuple(after if c.id == after.id else c for c in family.charges))
-        await _write(conn, after)
+    if after != known:
+        family = family.with_charge(after)
+        await (_write(conn, after) if known else payments.insert_charge(conn, after))
         await _post(ctx, conn, family, attempt, before, after, report)
-    await _report(ctx, conn, family, after, known)
+    await _report(ctx, conn, family, after)
     return family
 
 
@@ -170,7 +166,7 @@ async def _write(conn: Connection, charge: Charge) -> None:
 async def _fence(conn: Connection, family: Family, attempt: Attempt, now: datetime) -> Family:
     """The attempt can never be charged again: it gives the payment up, unless it has its money."""
     await payments.update_attempt(conn, attempt.id, fenced_at=now)
-    family = standing.with_attempt(family, replace(attempt, fenced_at=now))
+    family = family.with_attempt(replace(attempt, fenced_at=now))
     has_money = any(c.captured and c.attempt_id == attempt.id for c in family.charges)
     if family.payment.winner_attempt_id != attempt.id or has_money:
         return family
@@ -178,14 +174,10 @@ async def _fence(conn: Connection, family: Family, attempt: Attempt, now: dateti
     return replace(family, payment=replace(family.payment, winner_attempt_id=None))
 
 
-async def _ensure_charge(
-    ctx: Context, conn: Connection, family: Family, attempt: Attempt, ref: str, report: Report
-) -> Family:
-    if any(charge.ref == ref for charge in family.charges):
-        return family
-    charge = Charge(
+def _new_charge(ctx: Context, attempt: Attempt, ref: str, report: Report) -> Charge:
+    return Charge(
         id=ctx.new_id("charge"),
-        payment_id=family.payment.id,
+        payment_id=attempt.payment_id,
         attempt_id=attempt.id,
         account_id=attempt.account_id,
         ref=ref,
@@ -201,8 +193,6 @@ async def _ensure_charge(
         made_at=report.at,
         created_at=ctx.now(),
     )
-    await payments.insert_charge(conn, charge)
-    return replace(family, charges=(*family.charges, charge))
 
 
 async def _post(
@@ -234,11 +224,11 @@ async def _post(
             )
 
 
-async def _report(
-    ctx: Context, conn: Connection, family: Family, charge: Charge, known: Sequence[Fact]
-) -> None:
+async def _report(ctx: Context, conn: Connection, family: Family, charge: Charge) -> None:
     """Open an exception for what cannot be right and what the service will not decide alone."""
-    said = [fact.kind for fact in known if fact.charge_ref == charge.ref and fact.kind.noun == "charge"]
+    said = [
+        fact.kind for fact in family.facts if fact.charge_ref == charge.ref and fact.kind.noun == "charge"
+    ]
     sentences = [
         ("contradiction", f"{charge.ref} is reported as {pair}, which cannot both be true.")
         for pair in contradictions(said)

@@ -74,11 +74,11 @@ async def payment_of(ctx: Context, hold: Hold) -> str | None:
 
 
 async def answer(ctx: Context, hold: Hold, status: int, body: dict[str, Any]) -> None:
-    async with ctx.db.transaction() as conn:
+    async with ctx.db.statement() as conn:
         await idempotency.answer(conn, hold.scope, status, body, ctx.now())
 
 
 async def forget(ctx: Context, hold: Hold) -> None:
     """The request was refused before anything was done: its key is free again."""
-    async with ctx.db.transaction() as conn:
+    async with ctx.db.statement() as conn:
         await idempotency.forget(conn, hold.scope)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from counterfoil.domain import routing
 from counterfoil.domain.attempt import Attempt, AttemptState
-from counterfoil.domain.call import Settled, Verb
+from counterfoil.domain.call import Verb
 from counterfoil.domain.charge import ChargeState
 from counterfoil.domain.errors import (
     AmountNotValidError,
@@ -26,7 +26,7 @@ from counterfoil.gateways.base import Method, Outcome
 from counterfoil.services import attempts, deciding, idempotency, settling, standing
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Hold, Replay, Resume
-from counterfoil.store import audit, calls, payments
+from counterfoil.store import audit, payments
 from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
@@ -84,15 +84,21 @@ async def create(ctx: Context, caller: Caller, new: NewPayment, hold: Hold | Non
             family, call = await _begin(ctx, conn, caller, payment, choices[0])
     if held is not None:
         return await _resume(ctx, caller, held, new, choices)
-    return await _carry_on(ctx, caller, await attempts.open_first(ctx, family, call, choices[1:]), new)
+    return await _open(ctx, caller, family, call, choices[1:], new.method)
 
 
-async def _carry_on(
-    ctx: Context, caller: Caller, family: Family, new: NewPayment, since: datetime | None = None
+async def _open(
+    ctx: Context, caller: Caller, family: Family, call: Call, others: Sequence[Choice], method: Method | None
 ) -> Answer:
-    if new.method is None or family.payment.status not in {Status.CREATED, Status.PENDING}:
+    """Open the attempt, and charge the method on it where there is one."""
+
+    async def go_on(conn: Connection, family: Family) -> Call | None:
+        return await _begin_confirm(ctx, conn, caller, family) if method and _wanted(ctx, family) else None
+
+    family, confirming = await attempts.open_first(ctx, family, call, others, go_on)
+    if method is None or confirming is None:
         return Answer(family)
-    return await confirm(ctx, caller, family.payment.id, new.method, since=since)
+    return await _confirm(ctx, family, confirming, method)
 
 
 async def _resume(
@@ -102,7 +108,7 @@ async def _resume(
     family = await settling.sync(ctx, held.payment_id)
     async with ctx.db.transaction() as conn:
         family = await payments.lock(conn, held.payment_id)
-        for call in await calls.unsettled(conn, held.payment_id):
+        for call in family.unsettled:
             if call.verb is Verb.OPEN:
                 family = await attempts.abandon(ctx, conn, call)
         if family.payment.status is not Status.FAILED or any(a.disclosed_at for a in family.attempts):
@@ -110,8 +116,10 @@ async def _resume(
         else:
             placed = await attempts.place(ctx, conn, family, choices[0])
     if placed is not None:
-        family = await attempts.open_first(ctx, *placed, choices[1:])
-    return await _carry_on(ctx, caller, family, new, since=held.since)
+        return await _open(ctx, caller, *placed, choices[1:], new.method)
+    if new.method is None or family.payment.status not in {Status.CREATED, Status.PENDING}:
+        return Answer(family)
+    return await confirm(ctx, caller, family.payment.id, new.method, since=held.since)
 
 
 def choose(ctx: Context, caller: Caller, new: NewPayment) -> list[Choice]:
@@ -174,20 +182,38 @@ async def confirm(
     """
     async with ctx.db.transaction() as conn:
         family = await lock(conn, caller, payment_id)
-        mine = await _calls_since(conn, payment_id, since)
+        mine = _confirms_since(family, since)
         if mine and not _may_resend(ctx, family.payment, mine[-1]):
             return Answer(family)
         if not mine:
             _allow(family.payment, Command.CONFIRM)
             _refuse_expired(ctx, family.payment)
-            await deciding.before_confirmation(ctx, family.payment)
-            attempt = _confirmable(family)
-            await _audit(ctx, conn, caller, family.payment, "payment.confirm", {"attempt": attempt.id})
-            mine = [await attempts.begin_confirm(ctx, conn, family, attempt)]
-    family, outcome = await attempts.confirm(ctx, family, mine[-1], method)
+            mine = [await _begin_confirm(ctx, conn, caller, family)]
+    return await _confirm(ctx, family, mine[-1], method)
+
+
+async def _begin_confirm(ctx: Context, conn: Connection, caller: Caller, family: Family) -> Call:
+    await deciding.before_confirmation(ctx, family.payment)
+    attempt = _confirmable(family)
+    await _audit(ctx, conn, caller, family.payment, "payment.confirm", {"attempt": attempt.id})
+    return await attempts.begin_confirm(ctx, conn, family, attempt)
+
+
+async def _confirm(ctx: Context, family: Family, call: Call, method: Method) -> Answer:
+    family, outcome = await attempts.confirm(ctx, family, call, method)
     if attempts.to_capture(family) is not None:
-        family = await attempts.capture_due(ctx, payment_id)
+        family = await attempts.capture_due(ctx, family.payment.id)
     return Answer(family, outcome)
+
+
+def _wanted(ctx: Context, family: Family) -> bool:
+    """Whether a payment whose attempt was just opened is still to be confirmed: nobody has ended it meanwhile."""
+    payment = family.payment
+    return (
+        payment.status is Status.CREATED
+        and payment.cancel_requested_at is None
+        and ctx.now() < payment.expires_at
+    )
 
 
 def _allow(payment: Payment, command: Command) -> None:
@@ -199,20 +225,14 @@ def _allow(payment: Payment, command: Command) -> None:
         )
 
 
-async def _calls_since(conn: Connection, payment_id: str, since: datetime | None) -> list[Call]:
-    if since is None:
-        return []
-    return [
-        c
-        for c in await calls.of_payment(conn, payment_id)
-        if c.verb is Verb.CONFIRM and c.started_at >= since
-    ]
+def _confirms_since(family: Family, since: datetime | None) -> list[Call]:
+    return [c for c in family.calls if since and c.verb is Verb.CONFIRM and c.started_at >= since]
 
 
 def _may_resend(ctx: Context, payment: Payment, call: Call) -> bool:
     """Whether its outcome is still unknown, the gateway knows its key, and nobody has ended the payment meanwhile."""
     wanted = payment.cancel_requested_at is None and ctx.now() < payment.expires_at
-    return wanted and call.settled in {None, Settled.UNKNOWN} and ctx.now() - call.started_at < KEY_LIFE
+    return wanted and not call.is_settled and ctx.now() - call.started_at < KEY_LIFE
 
 
 def _refuse_expired(ctx: Context, payment: Payment) -> None:
@@ -349,7 +369,7 @@ async def of_link(ctx: Context, payment_id: str) -> tuple[Family, bool]:
             family = await payments.get(conn, payment_id)
         except LookupError:
             raise NotFoundError("payment", payment_id) from None
-        return family, bool(await calls.unsettled(conn, payment_id))
+        return family, bool(family.unsettled)
 
 
 async def get(ctx: Context, caller: Caller, payment_id: str) -> Family:

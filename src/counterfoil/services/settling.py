@@ -13,7 +13,7 @@ from counterfoil.domain.fact import Kind
 from counterfoil.domain.payment import Status
 from counterfoil.gateways.base import Accepted
 from counterfoil.gateways.http import TOTAL_S
-from counterfoil.services import attempts, facts, standing
+from counterfoil.services import attempts, calling, facts, standing
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
 from counterfoil.services.facts import DisagreementError
@@ -81,7 +81,7 @@ async def _look_at(ctx: Context, family: Family, attempt: Attempt) -> Family:
             await call_a_person(
                 ctx, conn, family.payment, kind="gateway_contradicts", subject=attempt.id, sentence=str(lie)
             )
-        for call in await calls.unsettled(conn, family.payment.id):
+        for call in family.unsettled:
             if call.attempt_id == attempt.id:
                 family = await _settle(ctx, conn, family, call, found=outcome.ref is not None)
         return family
@@ -125,8 +125,7 @@ def _since(call: Call) -> datetime:
 async def _write(
     ctx: Context, conn: Connection, family: Family, call: Call, settled: Settled, message: str
 ) -> Family:
-    await calls.settle(conn, call.id, settled, message=message, answer=None, now=ctx.now())
-    return await standing.recompute(ctx, conn, family)
+    return await standing.recompute(ctx, conn, await calling.close(ctx, conn, family, call, settled, message))
 
 
 async def _end(ctx: Context, payment_id: str) -> Family:

@@ -10,8 +10,7 @@ from counterfoil.domain.call import Settled, Verb
 from counterfoil.domain.fact import Fact, Kind
 from counterfoil.domain.payment import ChargeView, Payment, Status, status, winner_charge
 from counterfoil.services.context import Context
-from counterfoil.store import calls, facts, payments
-from counterfoil.store.calls import Call
+from counterfoil.store import payments
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
 
@@ -37,18 +36,12 @@ SETTLED: Final = frozenset({Status.CAPTURED, Status.FAILED, Status.CANCELLED})
 FIRST_CHECK: Final = timedelta(seconds=30)
 
 
-async def recompute(
-    ctx: Context, conn: Connection, family: Family, known: Sequence[Fact] | None = None
-) -> Family:
+async def recompute(ctx: Context, conn: Connection, family: Family) -> Family:
     """Attempt states, payment status and the next check, from decisions, calls and facts; written where they changed."""
-    if known is None:
-        known = await facts.of_payment(conn, family.payment.id)
-    under_way = await calls.unsettled(conn, family.payment.id)
-    in_doubt = frozenset(call.attempt_id for call in under_way if call.settled is Settled.UNKNOWN)
     was_unknown = unknown(family)
     for attempt in family.attempts:
-        family = with_attempt(family, await _settle_attempt(conn, family, attempt, known, in_doubt))
-    after = _payment_after(ctx, family, known, under_way)
+        family = family.with_attempt(await _settle_attempt(conn, family, attempt))
+    after = _payment_after(ctx, family)
     if unknown(family) and not was_unknown:  # asked about soon, however long the payment has waited before
         after = replace(after, next_check_at=ctx.now() + FIRST_CHECK, checks=0)
     if after != family.payment:
@@ -67,17 +60,16 @@ async def recompute(
     return replace(family, payment=after)
 
 
-async def _settle_attempt(
-    conn: Connection, family: Family, attempt: Attempt, known: Sequence[Fact], in_doubt: frozenset[str]
-) -> Attempt:
+async def _settle_attempt(conn: Connection, family: Family, attempt: Attempt) -> Attempt:
+    in_doubt = [c for c in family.calls if c.attempt_id == attempt.id and c.settled is Settled.UNKNOWN]
     state = attempt_state(
         won=family.payment.winner_attempt_id == attempt.id
         and any(c.captured for c in family.charges if c.attempt_id == attempt.id),
         fenced=attempt.fenced_at is not None,
         dead=attempt.dead_at is not None,
-        unsettled_calls=int(attempt.id in in_doubt),
+        unsettled_calls=len(in_doubt),
     )
-    failure = _last_failure(attempt, known) or attempt.failure
+    failure = _last_failure(attempt, family.facts) or attempt.failure
     if state == attempt.state and failure == attempt.failure:
         return attempt
     await payments.update_attempt(conn, attempt.id, state=state.value, failure=failure)
@@ -96,7 +88,7 @@ def _last_failure(attempt: Attempt, known: Sequence[Fact]) -> dict[str, Any] | N
     }
 
 
-def _payment_after(ctx: Context, family: Family, known: Sequence[Fact], under_way: Sequence[Call]) -> Payment:
+def _payment_after(ctx: Context, family: Family) -> Payment:
     payment, states = family.payment, {attempt.id: attempt.state for attempt in family.attempts}
     winner = winner_charge(payment.winner_attempt_id, family.charges)
     new = status(
@@ -105,8 +97,8 @@ def _payment_after(ctx: Context, family: Family, known: Sequence[Fact], under_wa
             ChargeView(c.state, states[c.attempt_id], winner is not None and c.id == winner.id)
             for c in family.charges
         ],
-        acting=any(fact.kind in ACTING for fact in known)
-        or any(call.verb is Verb.CONFIRM for call in under_way),
+        acting=any(fact.kind in ACTING for fact in family.facts)
+        or any(call.verb is Verb.CONFIRM for call in family.unsettled),
         cancel_requested=payment.cancel_requested_at is not None,
         expired=ctx.now() >= payment.expires_at,
     )
@@ -122,10 +114,6 @@ def _payment_after(ctx: Context, family: Family, known: Sequence[Fact], under_wa
         return after
     first = payment.expires_at if new is Status.CREATED else ctx.now() + FIRST_CHECK
     return replace(after, next_check_at=first, checks=0)
-
-
-def with_attempt(family: Family, attempt: Attempt) -> Family:
-    return replace(family, attempts=tuple(attempt if a.id == attempt.id else a for a in family.attempts))
 
 
 def live_attempt(family: Family) -> Attempt | None:

@@ -32,7 +32,7 @@ LULL_S: Final = 0.25
 IN_HAND: Final = 200
 # Letters understood at once. Two cores are busy with eight, and the pool has more connections than that: a job that
 # waits here does not wait for a connection until it is told that the database is away.
-HANDS: Final = 8
+HANDS: Final = 5
 PRUNE_EVERY_S: Final = 3600.0
 # The first look after a jump of the sandbox's clock or a start is at once, then one look a second.
 SWEEP_EVERY_S: Final = 1.0

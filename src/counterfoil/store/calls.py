@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
-
-import asyncpg
 
 from counterfoil.domain.call import Settled, Verb
 from counterfoil.store.database import Connection
@@ -25,8 +22,10 @@ class Call:
     reads: int
     message: str | None
 
-
-_COLUMNS: Final = ", ".join(Call.__dataclass_fields__)
+    @property
+    def is_settled(self) -> bool:
+        """Whether its outcome is known. One on its way, or whose process died, has none yet."""
+        return self.settled not in {None, Settled.UNKNOWN}
 
 
 class CallInFlightError(Exception):
@@ -36,26 +35,25 @@ class CallInFlightError(Exception):
 async def begin(conn: Connection, call: Call) -> None:
     """Write the intent. Raises CallInFlightError where the attempt has an unsettled call.
 
-    The refusal is by a unique index inside a savepoint, so that the enclosing transaction stays usable.
+    A unique index refuses; the enclosing transaction stays usable.
     """
-    try:
-        async with conn.transaction():
-            await conn.execute(
-                """
-                INSERT INTO calls (id, payment_id, attempt_id, verb, key, charge_ref, amount, started_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-                """,
-                call.id,
-                call.payment_id,
-                call.attempt_id,
-                call.verb.value,
-                call.key,
-                call.charge_ref,
-                call.amount,
-                call.started_at,
-            )
-    except asyncpg.UniqueViolationError as taken:
-        raise CallInFlightError(call.attempt_id) from taken
+    begun = await conn.fetchval(
+        """
+        INSERT INTO calls (id, payment_id, attempt_id, verb, key, charge_ref, amount, started_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT (attempt_id) WHERE settled IS NULL OR settled = 'unknown' DO NOTHING RETURNING id
+        """,
+        call.id,
+        call.payment_id,
+        call.attempt_id,
+        call.verb.value,
+        call.key,
+        call.charge_ref,
+        call.amount,
+        call.started_at,
+    )
+    if begun is None:
+        raise CallInFlightError(call.attempt_id)
 
 
 async def settle(
@@ -88,21 +86,3 @@ async def count_read(conn: Connection, call_id: str) -> int:
         "UPDATE calls SET reads = reads + 1 WHERE id = $1 RETURNING reads", call_id
     )
     return reads
-
-
-async def of_payment(conn: Connection, payment_id: str) -> list[Call]:
-    rows = await conn.fetch(f"SELECT {_COLUMNS} FROM calls WHERE payment_id = $1 ORDER BY id", payment_id)
-    return [_call(row) for row in rows]
-
-
-async def unsettled(conn: Connection, payment_id: str) -> list[Call]:
-    rows = await conn.fetch(
-        f"SELECT {_COLUMNS} FROM calls WHERE payment_id = $1 AND (settled IS NULL OR settled = 'unknown') ORDER BY id",
-        payment_id,
-    )
-    return [_call(row) for row in rows]
-
-
-def _call(row: asyncpg.Record) -> Call:
-    settled = Settled(row["settled"]) if row["settled"] else None
-    return Call(**{**row, "verb": Verb(row["verb"]), "settled": settled})

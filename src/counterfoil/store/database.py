@@ -66,6 +66,14 @@ class Database:
         await self._hook("after commit")
 
     @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Connection]:
+        """A connection for one statement that writes: it is its own transaction, without the two rounds of one."""
+        async with self._connection() as conn:
+            await self._hook("before commit")
+            yield conn
+        await self._hook("after commit")
+
+    @asynccontextmanager
     async def reading(self) -> AsyncIterator[Connection]:
         """A connection for single reads, each its own transaction."""
         async with self._connection() as conn:
@@ -125,6 +133,7 @@ async def connect(
             command_timeout=STATEMENT_S,
             statement_cache_size=0 if pooled else 512,
             init=prepare,
+            reset=_as_it_was,
         )
     except (TimeoutError, *AWAY) as away:
         raise DatabaseAwayError(f"The database cannot be reached: {type(away).__name__}.") from away
@@ -134,6 +143,14 @@ async def connect(
 async def prepare(conn: "asyncpg.Connection[asyncpg.Record] | Connection") -> None:
     """Give a connection our codec: jsonb goes in and comes out as plain values."""
     await conn.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=_decode, format="binary")
+
+
+async def _as_it_was(conn: "asyncpg.Connection[asyncpg.Record] | Connection") -> None:
+    """Ready a connection for its next user. Nothing of ours outlives a transaction, so that only one that was cut off
+    is worth the round trip that asyncpg makes after every use.
+    """
+    if conn.is_in_transaction():
+        await conn.reset()
 
 
 def _encode(value: Any) -> bytes:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from counterfoil.domain.attempt import Attempt
-from counterfoil.domain.fact import Fact, Kind, Report
+from counterfoil.domain.fact import Kind, Report
 from counterfoil.store.database import Connection
 
 
@@ -48,18 +48,6 @@ async def insert(
         now,
     )
     return new is not None
-
-
-async def of_payment(conn: Connection, payment_id: str) -> list[Fact]:
-    """All facts of a payment, in an order that does not depend on their arrival."""
-    rows = await conn.fetch(
-        """
-        SELECT id, object_id, kind, amount, currency, attempt_id, charge_ref, detail, said_at
-        FROM facts WHERE payment_id = $1 ORDER BY said_at, object_id, kind, amount
-        """,
-        payment_id,
-    )
-    return [Fact(**{**row, "kind": Kind(row["kind"])}) for row in rows]
 
 
 async def kinds_of_attempt(

@@ -1,44 +1,91 @@
 """Payments, attempts and charges in the database."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
+import msgspec
 
-from counterfoil.domain.attempt import Attempt, AttemptState
-from counterfoil.domain.charge import Charge, ChargeState
+from counterfoil.domain.attempt import Attempt
+from counterfoil.domain.charge import Charge
+from counterfoil.domain.fact import Fact
 from counterfoil.domain.payment import Payment, Status
+from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
 
-_PAYMENT: Final = ", ".join(Payment.__dataclass_fields__)
-_ATTEMPT: Final = ", ".join(Attempt.__dataclass_fields__)
-_CHARGE: Final = ", ".join(Charge.__dataclass_fields__)
+Row = TypeVar("Row", bound=Attempt | Charge | Call)
+
+
+class Kin(msgspec.Struct, frozen=True):
+    """What hangs on a payment, each in its order."""
+
+    attempts: tuple[Attempt, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    calls: tuple[Call, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A payment with all its attempts and charges, as of one moment."""
+    """A payment with all its attempts, charges, facts and calls, as of one moment."""
 
     payment: Payment
     attempts: tuple[Attempt, ...] = ()
     charges: tuple[Charge, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    calls: tuple[Call, ...] = ()
 
     def attempt(self, attempt_id: str) -> Attempt:
         return next(attempt for attempt in self.attempts if attempt.id == attempt_id)
 
+    @property
+    def unsettled(self) -> tuple[Call, ...]:
+        """The calls that are on their way, or whose outcome is not known."""
+        return tuple(call for call in self.calls if not call.is_settled)
 
-def _payment(row: asyncpg.Record) -> Payment:
-    return Payment(**{**dict(row), "status": Status(row["status"])})
+    def with_attempt(self, attempt: Attempt) -> "Family":
+        return replace(self, attempts=_exchanged(self.attempts, attempt))
+
+    def with_charge(self, charge: Charge) -> "Family":
+        return replace(self, charges=_exchanged(self.charges, charge))
+
+    def with_call(self, call: Call) -> "Family":
+        return replace(self, calls=_exchanged(self.calls, call))
 
 
-def _attempt(row: asyncpg.Record) -> Attempt:
-    return Attempt(**{**dict(row), "state": AttemptState(row["state"])})
+def _exchanged(rows: tuple[Row, ...], new: Row) -> tuple[Row, ...]:
+    """The rows with the new one in the place of its former self, or last."""
+    if all(row.id != new.id for row in rows):
+        return (*rows, new)
+    return tuple(new if row.id == new.id else row for row in rows)
 
 
-def _charge(row: asyncpg.Record) -> Charge:
-    return Charge(**{**dict(row), "state": ChargeState(row["state"])})
+def _list(row: type, table: str, order: str) -> str:
+    columns = ", ".join(row.__dataclass_fields__)  # type: ignore[attr-defined]  # a dataclass
+    return f"""(SELECT coalesce(json_agg(r), '[]') FROM (
+        SELECT {columns} FROM {table} WHERE payment_id = p.id ORDER BY {order}) r)"""
+
+
+# One statement reads a whole family, so that it is of one moment; msgspec gives the JSON its types. The order of facts
+# does not depend on their arrival.
+_FAMILY: Final = f"""
+    SELECT {", ".join(f"p.{name}" for name in Payment.__dataclass_fields__)}, json_build_object(
+        'attempts', {_list(Attempt, "attempts", "number")},
+        'charges', {_list(Charge, "charges", "id")},
+        'facts', {_list(Fact, "facts", "said_at, object_id, kind, amount")},
+        'calls', {_list(Call, "calls", "id")})::text AS kin
+    FROM payments p
+"""
+_KIN: Final = msgspec.json.Decoder(Kin)
+
+
+def _family(row: asyncpg.Record) -> Family:
+    values = dict(row)
+    kin = _KIN.decode(values.pop("kin"))
+    payment = Payment(**{**values, "status": Status(row["status"])})
+    return Family(payment, kin.attempts, kin.charges, kin.facts, kin.calls)
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
@@ -68,55 +115,25 @@ async def lock(conn: Connection, payment_id: str) -> Family:
 
     Raises LookupError where there is none.
     """
-    row = await conn.fetchrow(f"SELECT {_PAYMENT} FROM payments WHERE id = $1 FOR UPDATE", payment_id)
-    return await _family(conn, row)
+    await conn.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", payment_id)
+    return await get(conn, payment_id)
 
 
 async def get(
     conn: Connection, payment_id: str, *, merchant_id: str | None = None, mode: str | None = None
 ) -> Family:
     """The family as it stands. Raises LookupError where there is none of this merchant and mode."""
-    row = await conn.fetchrow(
-        f"SELECT {_PAYMENT} FROM payments WHERE id = $1 AND merchant_id = coalesce($2, merchant_id)"
-        " AND mode = coalesce($3, mode)",
-        payment_id,
-        merchant_id,
-        mode,
-    )
-    return await _family(conn, row)
-
-
-async def _family(conn: Connection, row: asyncpg.Record | None) -> Family:
-    if row is None:
+    row = await conn.fetchrow(f"{_FAMILY} WHERE p.id = $1", payment_id)
+    if row is None or merchant_id not in {None, row["merchant_id"]} or mode not in {None, row["mode"]}:
         raise LookupError("no such payment")
-    payment = _payment(row)
-    attempts = await conn.fetch(
-        f"SELECT {_ATTEMPT} FROM attempts WHERE payment_id = $1 ORDER BY number", payment.id
-    )
-    charges = await conn.fetch(f"SELECT {_CHARGE} FROM charges WHERE payment_id = $1 ORDER BY id", payment.id)
-    return Family(payment, tuple(map(_attempt, attempts)), tuple(map(_charge, charges)))
+    return _family(row)
 
 
 async def families(conn: Connection, payment_ids: Sequence[str]) -> list[Family]:
-    """Many payments with their families, in the order of the ids, in three reads."""
-    payments = {
-        row["id"]: _payment(row)
-        for row in await conn.fetch(f"SELECT {_PAYMENT} FROM payments WHERE id = ANY($1)", payment_ids)
-    }
-    attempts = await conn.fetch(
-        f"SELECT {_ATTEMPT} FROM attempts WHERE payment_id = ANY($1) ORDER BY number", payment_ids
-    )
-    charges = await conn.fetch(
-        f"SELECT {_CHARGE} FROM charges WHERE payment_id = ANY($1) ORDER BY id", payment_ids
-    )
-    return [
-        Family(
-            payments[id_],
-            tuple(_attempt(row) for row in attempts if row["payment_id"] == id_),
-            tuple(_charge(row) for row in charges if row["payment_id"] == id_),
-        )
-        for id_ in payment_ids
-    ]
+    """Many payments with their families, in the order of the ids, in one read."""
+    rows = await conn.fetch(f"{_FAMILY} WHERE p.id = ANY($1)", payment_ids)
+    found = {row["id"]: _family(row) for row in rows}
+    return [found[id_] for id_ in payment_ids]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

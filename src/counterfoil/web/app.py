@@ -14,10 +14,9 @@ from counterfoil.services import worker
 from counterfoil.services.context import Context, House
 from counterfoil.services.inbox import Writer
 from counterfoil.services.metrics import Metrics
-from counterfoil.web import assets, problems
+from counterfoil.web import assets, hooks, problems
 from counterfoil.web.api import answering, payments, webhooks
 from counterfoil.web.checkout.routes import Checkout
-from counterfoil.web.hooks import Hooks
 from counterfoil.web.limits import Limits
 
 VERSION: Final = "0.1.0"
@@ -47,12 +46,11 @@ def create_app(house: House, *, work: bool) -> FastAPI:
     app.state.context = ctx
     app.include_router(webhooks.router)
     app.include_router(payments.router)
-    hooks = Hooks(ctx, writer, metrics)
-    app.router.routes.append(Route("/webhooks/stripe", hooks.stripe, methods=["POST"]))
-    app.router.routes.append(Route("/webhooks/razorpay", hooks.razorpay, methods=["POST"]))
-    app.router.routes.extend([*Checkout(ctx).routes(), *assets.ROUTES])
+    doors = hooks.routes(ctx, writer, metrics)
+    app.router.routes.extend([*doors, *Checkout(ctx).routes(), *assets.ROUTES])
     _health(app, ctx, metrics)
     problems.install(app)
+    app.add_middleware(hooks.Ahead, endpoints={door.path: door.endpoint for door in doors})
     app.add_middleware(Limits)
     return app
 

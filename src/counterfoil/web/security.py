@@ -16,7 +16,7 @@ _BEARER: Final = HTTPBearer(
 )
 
 
-def context(request: Request) -> Context:
+async def context(request: Request) -> Context:  # a plain function would be run in a thread
     found: Context = request.app.state.context
     return found
 

@@ -112,6 +112,7 @@ def make_server(app: FastAPI, *, host: str, port: int, loop: Any = "auto") -> Se
             log_config=None,  # its own would print tracebacks past our scrubbing
             log_level="warning",
             server_header=False,
+            proxy_headers=False,  # nothing here asks who the client is, and links are made from the public URL
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=DRAIN_S,
             backlog=BACKLOG,
