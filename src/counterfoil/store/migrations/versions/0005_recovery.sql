@@ -1,0 +1,2 @@
+-- Recovery: how far the gateways' own lists were read.
+SELECT 1;

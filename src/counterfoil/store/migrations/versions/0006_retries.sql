@@ -1,0 +1,2 @@
+-- Retries: what is tried again and when, and who was told.
+SELECT 1;
