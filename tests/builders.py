@@ -79,6 +79,8 @@ def payment(ctx: Context, **changes: Any) -> Payment:
         line_items=[],
         capture="automatic",
         gateway=None,
+        method=None,
+        planned_gateway=None,
         return_url=None,
         status=Status.CREATED,
         amount_captured=0,

@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 
 import builders
+from counterfoil.services import worker
 from counterfoil.services.context import Context
 from sandbox_server import eventually
 from service import call, counterfoil
@@ -24,7 +25,7 @@ from service import call, counterfoil
 # Where nothing listens: these processes are told everything by webhooks and have nobody to call.
 NOWHERE = "http://127.0.0.1:9"
 # The names of a worker's tasks beside its jobs.
-SWEEPS = ("sweep inbox", "sweep payments", "prune")
+SWEEPS = tuple(worker.SWEEPS)
 START_S = 60.0  # a second, where nothing else runs
 SENDERS = 32
 PAUSE_S = 0.3  # before a body that was not acknowledged is sent again

@@ -21,6 +21,7 @@ import uvicorn
 import uvloop
 
 from counterfoil import wiring
+from counterfoil.domain.breaker import BreakerPolicy
 from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.domain.operator import Role
 from counterfoil.gateways.http import Http, Timeouts, open_session
@@ -214,12 +215,14 @@ def running_service(
     timeouts: Timeouts | None = None,
     on_commit: Hook | None = None,
     change: Callable[[House], House] = lambda house: house,
+    patience: int = 1_000,
     **settings: Any,
 ) -> Iterator[Service]:
     """Run the service on a free port in a thread of its own, over a migrated database.
 
     Without a sandbox it brings its own; either way the sandbox's webhooks reach the service, and the service follows
-    its clock. `timeouts` are those of calls to gateways; `change` may exchange parts of the house before it opens its
+    its clock. `patience` is how often a gateway may fail in a row before its breaker opens: tests of other things make
+    it fail all the time. `timeouts` are those of calls to gateways; `change` may exchange parts of the house before it opens its
     doors; further keywords are fields of Settings.
     """
     structlog.configure(
@@ -238,6 +241,7 @@ def running_service(
                 _calls(timeouts) as calls,
                 wiring.open_house(chosen, addresses, http=calls, on_commit=on_commit) as house,
             ):
+                house.context.health.policy = lambda: BreakerPolicy(failures=patience)
                 changed, loop = change(house), asyncio.get_running_loop()
                 server = make_server(create_app(changed, work=work), host="127.0.0.1", port=0)
                 opened(Service(url, changed, there, database_url, owner, server, loop))

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,8 +11,20 @@ from pathlib import Path
 
 import pytest
 
+from counterfoil.cli.demo import _free
+
 COMMAND = [sys.executable, "-c", "from counterfoil.cli.main import main; main()", "demo"]
 PORTS = ("--port", "0", "--sandbox-port", "0")
+
+
+def test_a_port_that_was_just_left_is_taken_again() -> None:
+    """Connections of an earlier demo linger for a minute; what listens does not."""
+    with socket.create_server(("127.0.0.1", 0)) as left:
+        port = left.getsockname()[1]
+        assert _free(port) != port
+        with socket.create_connection(("127.0.0.1", port)):
+            left.accept()[0].close()  # who closes first is the one that lingers
+    assert _free(port) == port
 
 
 @pytest.fixture
@@ -35,16 +48,20 @@ def test_the_tour_takes_a_payment_through_each_gateway_and_ends_well(environment
     for heard in ("stripe payment_intent.succeeded", "razorpay payment.captured", "razorpay order.paid"):
         assert re.search(rf"webhook +{re.escape(heard)} +processed", ran.stdout), heard
     assert ran.stdout.count("gateway_balance +2450 · sales -2450") == 1
+    assert "Ctrl-C" not in ran.stdout
     assert ran.stdout.count("gateway_balance +49900 · sales -49900") == 1
 
 
-def test_it_stays_up_until_it_is_interrupted_and_leaves_nothing_behind(environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_it_stays_up_until_it_is_interrupted_and_leaves_nothing_behind(
+    environment: dict[str, str], number: int
+) -> None:
     demo = subprocess.Popen([*COMMAND, *PORTS], env=environment, stdout=subprocess.PIPE, text=True)
     try:
         said = _until(demo, "Ctrl-C ends it.")
         time.sleep(0.5)
         assert demo.poll() is None
-        demo.send_signal(signal.SIGINT)
+        demo.send_signal(number)
         rest, _ = demo.communicate(timeout=200)
     finally:
         demo.kill()
@@ -67,8 +84,6 @@ def _until(demo: subprocess.Popen[str], last: str) -> str:
 
 
 def _listens(port: int) -> bool:
-    import socket
-
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

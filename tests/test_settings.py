@@ -7,7 +7,7 @@ import pytest
 
 from counterfoil import settings
 from counterfoil.domain.errors import ConfigurationError
-from counterfoil.settings import Settings, from_environment
+from counterfoil.settings import Settings, from_environment, unknown
 
 STRIPE = {
     "COUNTERFOIL_STRIPE_SECRET_KEY": "sk_test_counterfoil",
@@ -214,6 +214,14 @@ def test_an_empty_plain_value_is_the_default():
             "COUNTERFOIL_RAZORPAY_KEY_ID is a test key, but COUNTERFOIL_MODE is live.",
         ),
         (
+            STRIPE | {"COUNTERFOIL_STRIPE_SECRET_KEY": "pk_test_counterfoil"},
+            "COUNTERFOIL_STRIPE_SECRET_KEY is a publishable key; it must be sk_… or rk_….",
+        ),
+        (
+            STRIPE | {"COUNTERFOIL_STRIPE_PUBLISHABLE_KEY": "sk_test_counterfoil"},
+            "COUNTERFOIL_STRIPE_PUBLISHABLE_KEY is a secret key, which no browser may see; it must be pk_….",
+        ),
+        (
             {"COUNTERFOIL_MODE": "live"},
             "Live mode needs COUNTERFOIL_KEY_FILE: the path of the key-encryption key.",
         ),
@@ -225,6 +233,12 @@ def test_an_empty_plain_value_is_the_default():
 )  # fmt: skip
 def test_a_refusal_says_what_to_set(environ, told):
     assert refusal(environ) == told
+
+
+def test_a_variable_that_is_none_of_ours_is_found():
+    ours = {"COUNTERFOIL_MODE": "live", "COUNTERFOIL_DATABASE_URL_FILE": "/x", "COUNTERFOIL_LOG": "json"}
+    assert unknown(ours | {"PATH": "/bin"}) == []
+    assert unknown(ours | {"COUNTERFOIL_MOOD": "live"}) == ["COUNTERFOIL_MOOD"]
 
 
 def test_a_refusal_never_quotes_a_secret():

@@ -45,6 +45,9 @@ class Settings:
     allow_live_test_gateway: bool = _option(
         "lets live mode talk to a gateway on loopback, for tests", default=False
     )
+    allow_loopback_endpoints: bool = _option(
+        "lets endpoints of sandbox mode, where events are sent, stand on this machine", default=False
+    )
     stripe_secret_key: str | None = _option("Stripe API key (sk_… or rk_…)", secret=True)
     stripe_publishable_key: str | None = _option("Stripe key for browsers (pk_…)")
     stripe_webhook_secret: str | None = _option("Stripe endpoint secret (whsec_…)", secret=True)
@@ -75,6 +78,17 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+# Read by the log before there are settings.
+LOG: Final = "COUNTERFOIL_LOG"
+
+
+def unknown(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables that look like ours and are none: one that is misspelt would else be passed over in silence."""
+    names = {variable(spec.name) for spec in fields(Settings)}
+    known = names | {f"{name}_FILE" for name in names} | {LOG}
+    return sorted(name for name in environ if name.startswith("COUNTERFOIL_") and name not in known)
 
 
 def _read(environ: Mapping[str, str], name: str) -> str | None:
@@ -151,8 +165,21 @@ def _check_keys(settings: Settings) -> None:
         if missing and len(missing) < len(names):
             needed = ", ".join(map(variable, missing))
             raise ConfigurationError(f"{gateway} is configured in part: {needed} is missing.")
+    _check_stripe_keys(settings)
     for name in ("stripe_secret_key", "stripe_publishable_key", "razorpay_key_id"):
         _check_key_mode(settings, name)
+
+
+def _check_stripe_keys(settings: Settings) -> None:
+    """Each in its own place: a secret key in the publishable one's would be shown to every customer."""
+    if (settings.stripe_secret_key or "").startswith("pk_"):
+        raise ConfigurationError(
+            f"{variable('stripe_secret_key')} is a publishable key; it must be sk_… or rk_…."
+        )
+    if (settings.stripe_publishable_key or "").startswith(("sk_", "rk_")):
+        raise ConfigurationError(
+            f"{variable('stripe_publishable_key')} is a secret key, which no browser may see; it must be pk_…."
+        )
 
 
 def _check_key_mode(settings: Settings, name: str) -> None:

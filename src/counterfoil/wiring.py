@@ -15,15 +15,18 @@ from typing import Final
 import structlog
 
 from counterfoil import vault
+from counterfoil.courier import Courier
+from counterfoil.domain.errors import ConfigurationError
 from counterfoil.gateways.base import Gateway, Speak
 from counterfoil.gateways.http import Answer, Http, Request, open_session
 from counterfoil.gateways.razorpay import gateway as razorpay
 from counterfoil.gateways.razorpay import speak as razorpay_speak
 from counterfoil.gateways.stripe import gateway as stripe
 from counterfoil.gateways.stripe import speak as stripe_speak
-from counterfoil.services import accounts
+from counterfoil.services import accounts, hearing
 from counterfoil.services.accounts import Connect, Directory
-from counterfoil.services.context import Context, House
+from counterfoil.services.context import Context, House, OnEvent
+from counterfoil.services.health import Health
 from counterfoil.services.metrics import Metrics
 from counterfoil.settings import Settings
 from counterfoil.store import database, embedded, migrate
@@ -75,6 +78,14 @@ def bring_up_to_date(addresses: Addresses) -> list[str]:
     return migrate.migrate(addresses.owner_url)
 
 
+def expect_up_to_date(addresses: Addresses) -> None:
+    """Raise ConfigurationError where a migration is missing: this process leaves that to `counterfoil migrate`."""
+    if migrate.pending(addresses.owner_url):
+        raise ConfigurationError(
+            "The database lacks migrations. Run `counterfoil migrate` once, then start again."
+        )
+
+
 def open_vault(settings: Settings) -> vault.Vault:
     """The vault of the configured key file, or, in sandbox mode, of one made beside the data."""
     path = settings.key_file or key_file_of(settings)
@@ -92,20 +103,32 @@ async def open_house(
     *,
     on_commit: database.Hook | None = None,
     http: Http | None = None,
+    on_event: OnEvent | None = None,
 ) -> AsyncIterator[House]:
-    """Connect everything. The merchant and the accounts of the environment are made where there are none."""
+    """Connect everything. The merchant and the accounts of the environment are made where there are none.
+
+    `on_event` is a callback of whoever embeds the service: it hears of every event (services/hearing.py).
+    """
     clock, sealed, metrics = RealClock(), open_vault(settings), Metrics()
     pooled = settings.database_direct_url is not None
     db = await database.connect(addresses.url, pooled=pooled, on_commit=on_commit)
+    # How gateways fare is written beside the payments: it waits for none of their connections, and is none of their steps.
+    aside = await database.connect(addresses.url, size=1, pooled=pooled)
     session = open_session()
+    courier = Courier(allow_loopback=settings.allow_loopback_endpoints)
     calls = http or Http(session, observe=metrics.observe_call)
     if settings.clock_url:
         await _read_clock(settings.clock_url, clock, calls)
+    ended, keeping = asyncio.Event(), None
     following = asyncio.create_task(_follow(settings, clock, calls), name="follow the clock")
     try:
         merchant_id = await accounts.seed(db, sealed, settings, clock=clock, chance=secrets.token_bytes)
         directory = Directory(db, sealed, clock, _connectors(settings, calls), _speakers())
         await directory.refresh()
+        health = Health(aside, clock, metrics, lambda: directory.routing.breaker)
+        await health.refresh()
+        calls.told = health.told
+        keeping = asyncio.create_task(health.keep(ended), name="keep health")
         for name in accounts.differing(directory, settings):
             log.warning("the environment differs from the stored settings, which are in force", variable=name)
         context = Context(
@@ -113,16 +136,23 @@ async def open_house(
             clock=clock,
             vault=sealed,
             directory=directory,
+            health=health,
             mode=settings.mode,
             merchant_id=merchant_id,
             merchant_name=settings.business_name,
             public_url=settings.public_url,
+            courier=courier,
+            on_event=on_event,
         )
+        await hearing.register(context)
         yield House(context=context, metrics=metrics, direct_url=addresses.direct_url)
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        tasks = [task for task in (following, keeping) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await session.close()
+        await aside.close()
         await db.close()
 
 

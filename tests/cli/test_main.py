@@ -30,6 +30,12 @@ def test_a_configuration_that_cannot_be_is_one_sentence_and_no_traceback(spawn):
     assert ran.err == "counterfoil: COUNTERFOIL_MODE is 'prod'; it must be sandbox or live.\n"
 
 
+def test_a_misspelt_variable_is_named(run):
+    ran = run("keys", "list", stripe_secretkey="sk_test_counterfoil_hidden")
+    assert ran.status == 0
+    assert ran.err == "counterfoil: COUNTERFOIL_STRIPE_SECRETKEY is set, but there is no such variable; is it misspelt?\n"  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "url", ["postgresql://app:hidden@127.0.0.1:1/x", "mysql://app:hidden@127.0.0.1/x", "nonsense hidden"]
 )

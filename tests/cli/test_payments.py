@@ -49,7 +49,10 @@ def test_a_timeline_is_told_line_by_line(run, service: Service):
     made = service.create(payment_method="pm_card_visa", confirm=True)
     kinds = [line["kind"] for line in said(run, "timeline", made["id"])]
     assert {"decision", "call", "fact", "journal"} <= set(kinds)
-    assert "payment.create" in run("payments", "timeline", made["id"]).out.replace("\n", "")
+    told = run("payments", "timeline", made["id"]).out.replace("\n", "")
+    assert "payment.create" in told
+    assert "actor key_" in told
+    assert "{'" not in told
 
 
 def test_an_authorised_payment_is_captured_in_part(run, service: Service):

@@ -61,10 +61,33 @@ def test_a_serving_process_says_where_and_ends_when_told(environ, service, numbe
 
 def test_a_port_in_use_is_one_sentence(run, service: Service):
     port = service.url.rpartition(":")[2]
-    for command in ("serve", "web"):
+    for command in ("serve", "web", "sandbox"):
         ran = run(command, "--port", port)
         assert ran.status == 1
         assert ran.err == f"counterfoil: Cannot listen on 127.0.0.1:{port}: Address already in use. Choose another --port.\n"  # fmt: skip
+
+
+def test_a_host_that_is_not_ours_is_one_sentence(run):
+    ran = run("serve", "--host", "192.0.2.1", "--port", "0")
+    assert ran.status == 1
+    assert ran.err == "counterfoil: Cannot listen on 192.0.2.1:0: Cannot assign requested address. Choose another --host.\n"  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["web", "worker"])
+def test_the_halves_leave_migrations_to_migrate(run, command, empty_database):
+    options = ("--port", "0") if command == "web" else ()
+    ran = run(command, *options, database_url=empty_database.owner_url)
+    assert ran.status == 1
+    assert ran.err == "counterfoil: The database lacks migrations. Run `counterfoil migrate` once, then start again.\n"  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["web", "worker"])
+def test_a_password_that_is_wrong_is_one_sentence(run, command, service: Service):
+    place = service.database_url.rpartition("@")[2]
+    options = ("--port", "0") if command == "web" else ()
+    ran = run(command, *options, database_url=f"postgresql://app:hidden@{place}")
+    assert ran.status == 1
+    assert ran.err == f'counterfoil: The database at {place} refused: password authentication failed for user "app".\n'  # fmt: skip
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])

@@ -5,10 +5,11 @@ from counterfoil.store.migrations import VERSIONS
 
 
 def _taken_by_the_database(column: str) -> set[str]:
-    """The values that a column of the calls may have."""
-    model = (VERSIONS / "0002_model.sql").read_text()
+    """The values that a column of the calls may have, by the last migration that says so."""
+    model = "".join(file.read_text() for file in sorted(VERSIONS.glob("*.sql")))
     calls = model.partition("CREATE TABLE calls (")[2].partition(");")[0]
-    [listed] = re.findall(rf"CHECK \({column} IN \(([^)]*)\)\)", calls)
+    later = re.findall(rf"ALTER TABLE calls ADD CONSTRAINT calls_{column}_check (CHECK .*);", model)
+    listed = re.findall(rf"CHECK \({column} IN \(([^)]*)\)\)", "\n".join([calls, *later]))[-1]
     return {value.strip(" '") for value in listed.split(",")}
 
 

@@ -18,6 +18,7 @@ MADE: dict[str, CounterfoilError] = {
     "WrongStateError": errors.WrongStateError(command="capture", state="failed"),
     "NotSupportedError": errors.NotSupportedError("razorpay cannot cancel.", gateway="razorpay"),
     "NoGatewayError": errors.NoGatewayError("No gateway can take it."),
+    "GatewayAwayError": errors.GatewayAwayError("No gateway answers now."),
     "IdempotencyMismatchError": errors.IdempotencyMismatchError(),
     "IdempotencyInFlightError": errors.IdempotencyInFlightError(),
     "SignatureRefusedError": errors.SignatureRefusedError("No signature matches."),

@@ -182,7 +182,8 @@ def test_the_charge_that_pays_is_captured_on_the_winning_attempt_and_not_surplus
 def test_a_payment_knows_its_money():
     payment = Payment(
         id="pmt_1", merchant_id="mer_1", mode="sandbox", amount=100, currency="INR", reference=None, description=None,
-        customer={}, metadata={}, line_items=[], capture="automatic", gateway=None, return_url=None,
+        customer={}, metadata={}, line_items=[], capture="automatic", gateway=None, method=None,
+        planned_gateway=None, return_url=None,
         status=Status.CREATED, amount_captured=0, amount_refunded=0, winner_attempt_id=None, cancel_requested_at=None,
         capture_requested=None, expires_at=AT + timedelta(days=1), next_check_at=None, checks=0, version=1,
         created_at=AT, updated_at=AT,

@@ -13,12 +13,13 @@ from counterfoil.domain.routing import (
     obstacle,
     require,
 )
+from counterfoil.domain.routing_policy import Question
 
 BOTH = ("stripe", "razorpay")
 
 
 def chosen(money: Money, *enabled: str, **more: object) -> list[str]:
-    return [choice.gateway for choice in choose(money, enabled or BOTH, **more)]  # type: ignore[arg-type]  keywords of choose
+    return [choice.gateway for choice in choose(Question(money), enabled or BOTH, **more)]  # type: ignore[arg-type]  keywords of choose
 
 
 def test_rupees_go_to_razorpay_first_and_all_else_to_the_first_enabled():
@@ -29,11 +30,13 @@ def test_rupees_go_to_razorpay_first_and_all_else_to_the_first_enabled():
 
 
 def test_each_choice_says_why():
-    assert choose(Money(50_000, "INR"), BOTH) == [
+    assert choose(Question(Money(50_000, "INR")), BOTH) == [
         Choice("razorpay", "razorpay offers the methods that payers in INR use"),
         Choice("stripe", "first enabled gateway that takes INR"),
     ]
-    assert choose(Money(50_000, "INR"), BOTH, named="stripe") == [Choice("stripe", "named by the caller")]
+    assert choose(Question(Money(50_000, "INR")), BOTH, named="stripe") == [
+        Choice("stripe", "named by the caller")
+    ]
 
 
 def test_a_gateway_that_cannot_take_the_money_is_passed_over():
@@ -44,27 +47,32 @@ def test_a_gateway_that_cannot_take_the_money_is_passed_over():
 
 def test_where_no_gateway_can_the_sentence_names_what_each_lacks():
     with pytest.raises(NoGatewayError) as refused:
-        choose(Money(1_231, "KWD"), BOTH)
+        choose(Question(Money(1_231, "KWD")), BOTH)
     assert refused.value.detail == (
         "No gateway can take 1.231 KWD: 1.231 KWD is finer than stripe can charge; "
         "1.231 KWD is finer than razorpay can charge."
     )
     with pytest.raises(NoGatewayError, match="none is configured"):
-        choose(Money(100, "USD"), ())
+        choose(Question(Money(100, "USD")), ())
 
 
 def test_a_named_gateway_is_taken_or_refused_and_never_replaced():
     assert chosen(Money(50_000, "INR"), named="stripe") == ["stripe"]
     with pytest.raises(NoGatewayError, match="not configured or not enabled"):
-        choose(Money(100, "USD"), ("stripe",), named="razorpay")
+        choose(Question(Money(100, "USD")), ("stripe",), named="razorpay")
     with pytest.raises(NotSupportedError, match=r"stripe takes no less than 0\.50 USD"):
-        choose(Money(49, "USD"), BOTH, named="stripe")
+        choose(Question(Money(49, "USD")), BOTH, named="stripe")
 
 
 def test_what_is_needed_narrows_the_choice():
     assert chosen(Money(50_000, "INR"), needs=[Feature.SERVER_CONFIRM]) == ["stripe"]
     with pytest.raises(NotSupportedError, match="razorpay lacks server_confirm, cancel"):
-        choose(Money(50_000, "INR"), BOTH, named="razorpay", needs=[Feature.SERVER_CONFIRM, Feature.CANCEL])
+        choose(
+            Question(Money(50_000, "INR")),
+            BOTH,
+            named="razorpay",
+            needs=[Feature.SERVER_CONFIRM, Feature.CANCEL],
+        )
 
 
 @pytest.mark.parametrize("gateway", BOTH)

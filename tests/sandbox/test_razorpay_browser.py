@@ -146,7 +146,7 @@ def test_after_a_failure_the_customer_tries_again_in_the_same_dialog(shop, page)
     order = begin(shop, page)
     fill_card(page, "4100 2800 0008 0001")
     press_pay(page)
-    expect(page.get_by_role("alert")).to_contain_text("You can try again.")
+    expect(page.get_by_role("alert")).to_contain_text(". You can try again.")
     assert told(page) == [["failed", "insufficient_funds"]]
     page.get_by_role("tab", name="UPI").click()
     page.get_by_label("UPI ID").fill("success@razorpay")

@@ -18,7 +18,7 @@ def test_the_customer_completes_3d_secure_and_comes_back(merchant):
     intent = waiting(merchant, "https://shop.example/return?order=A1#done")
     shown = page(merchant, "GET", f"/3ds/{intent.id}")
     assert shown.status == 200
-    assert b"10000 USD" in shown.body
+    assert b"100.00 USD" in shown.body
     decided = page(merchant, "POST", f"/3ds/{intent.id}/succeed")
     assert decided.status == 303
     back = urlsplit(decided.headers["location"])

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -58,6 +59,64 @@ async def test_a_cancelled_block_commits_nothing_and_gives_its_connection_back(d
     assert await _count(db) == 0
 
 
+@pytest.mark.parametrize("cut_at", ["begin", "rollback"])
+async def test_a_connection_whose_transaction_was_cut_off_is_not_handed_on_inside_it(
+    database_url: str, cut_at: str, monkeypatch: pytest.MonkeyPatch
+):
+    async def cut(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    async def write() -> None:
+        async with one.transaction() as conn:
+            await conn.execute(_INSERT, "mer_1")
+            raise KeyError
+
+    one, other = await database.connect(database_url, size=1), await database.connect(database_url, size=1)
+    with monkeypatch.context() as cutting:
+        if cut_at == "rollback":
+            cutting.setattr(database, "_roll_back", cut)
+        else:
+            _cut_after_begin(cutting)
+        with pytest.raises(asyncio.CancelledError):
+            await write()
+    async with one.reading() as conn:
+        assert not conn.is_in_transaction()
+    async with one.transaction() as conn:  # and not as a part of what was cut off, which nothing would commit
+        await conn.execute(_INSERT, "mer_2")
+    async with other.reading() as conn:
+        assert await conn.fetchval("SELECT array_agg(id) FROM merchants") == ["mer_2"]
+    await one.close()
+    await other.close()
+
+
+def _cut_after_begin(cutting: pytest.MonkeyPatch) -> None:
+    """Let a transaction be begun by the server, and whoever began it be cancelled before it hears of that."""
+    execute = asyncpg.Connection.execute
+
+    async def begin(self: Any, query: str, *more: Any) -> str:
+        done: str = await execute(self, query, *more)
+        if query == "BEGIN;":
+            raise asyncio.CancelledError
+        return done
+
+    cutting.setattr(asyncpg.Connection, "execute", begin)
+
+
+async def test_a_single_statement_that_is_cancelled_gives_its_connection_back(database_url: str):
+    async def slow() -> None:
+        async with db.statement() as conn:
+            await conn.execute("SELECT pg_sleep(60)")
+
+    db = await database.connect(database_url, size=1)
+    task = asyncio.create_task(slow())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await _count(db) == 0
+    await db.close()
+
+
 async def test_no_gateway_can_be_called_while_a_transaction_is_open(db: Database):
     async with db.transaction():
         with pytest.raises(NetworkInsideTransactionError):
@@ -92,6 +151,42 @@ async def test_hooks_are_told_before_and_after_every_commit_and_of_no_rollback(d
     await db.close()
 
 
+async def test_a_single_statement_is_a_transaction_of_its_own(db: Database):
+    async with db.statement() as conn:
+        await conn.execute(_INSERT, "mer_1")
+        assert await _count(db) == 1  # committed already: others need not wait for the end of the block
+
+
+async def test_hooks_are_told_of_a_single_statement_as_of_a_transaction(database_url: str):
+    told = []
+
+    async def hook(moment: str) -> None:
+        told.append(moment)
+
+    db = await database.connect(database_url, on_commit=hook)
+    async with db.statement() as conn:
+        assert told == ["before commit"]
+        await conn.execute(_INSERT, "mer_1")
+    assert told == ["before commit", "after commit"]
+    with pytest.raises(asyncpg.UniqueViolationError):
+        async with db.statement() as conn:
+            await conn.execute(_INSERT, "mer_1")
+    assert told == ["before commit", "after commit", "before commit"]
+    await db.close()
+
+
+async def test_a_process_that_dies_before_a_single_statement_has_written_nothing(database_url: str):
+    async def die(moment: str) -> None:
+        raise DatabaseAwayError(f"died {moment}")
+
+    db = await database.connect(database_url, size=1, on_commit=die)
+    with pytest.raises(DatabaseAwayError, match="died before commit"):
+        async with db.statement() as conn:
+            await conn.execute(_INSERT, "mer_1")
+    assert await _count(db) == 0
+    await db.close()
+
+
 async def test_plain_values_go_in_and_come_out_of_json(db: Database):
     value = {"amount": 10**15, "list": [1, None, True], "text": "₹ é 😀 \\ \" '"}
     async with db.reading() as conn:
@@ -121,15 +216,35 @@ async def test_a_database_that_goes_away_is_told_in_time_and_found_again(
                 await conn.execute(_INSERT, "mer_1")
         assert monotonic() - started < ACQUIRE_S + 0.5
         line.mend()
-        for _ in range(20):
-            try:
-                await db.ping()
-                break
-            except DatabaseAwayError:
-                await asyncio.sleep(0.05)
+        await _until_back(db)
         async with db.transaction() as conn:
             await conn.execute(_INSERT, "mer_2")
         assert await _count(db) == 1
+        await db.close()
+
+
+async def _until_back(db: Database) -> None:
+    for _ in range(20):
+        with suppress(DatabaseAwayError):
+            await db.ping()
+            break
+        await asyncio.sleep(0.05)
+
+
+async def test_a_single_statement_whose_database_is_lost_under_way_says_so(database_url: str):
+    with line_to(database_url) as (line, url):
+        db = await database.connect(url, size=1)
+
+        async def lost() -> None:
+            async with db.statement() as conn:
+                line.cut()
+                await conn.execute(_INSERT, "mer_1")
+
+        with pytest.raises(DatabaseAwayError, match="cannot be reached"):
+            await lost()
+        line.mend()
+        await _until_back(db)
+        assert await _count(db) == 0
         await db.close()
 
 
@@ -171,9 +286,10 @@ async def test_what_was_committed_stands_although_its_connection_cannot_be_given
     monkeypatch.undo()  # the pool is closed by its own hands
 
 
-async def test_a_connection_ended_by_an_administrator_is_away_and_replaced(db: Database):
+@pytest.mark.parametrize("way", ["transaction", "statement"])
+async def test_a_connection_ended_by_an_administrator_is_away_and_replaced(db: Database, way: str):
     async def interrupted() -> None:
-        async with db.transaction() as conn:
+        async with getattr(db, way)() as conn:
             pid = await conn.fetchval("SELECT pg_backend_pid()")
             async with db.reading() as other:
                 await other.execute("SELECT pg_terminate_backend($1)", pid)

@@ -59,3 +59,20 @@ def test_of_several_faults_all_are_named_and_the_first_is_the_sentence(service):
     answer = service.post("/api/payments", {"amount": 0, "currency": "dollars", "colour": "red"}).json
     assert [wrong["field"] for wrong in answer["errors"]] == ["amount", "currency", "colour"]
     assert answer["detail"].startswith("amount: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"amount": 100}, "currency: this is needed."),
+        ({"amount": 100, "currency": "USD", "colour": "red"}, "colour: there is no such field."),
+        (
+            {"amount": 100, "currency": "USD", "confirm": True},
+            "the body: confirm needs payment_method or confirmation_token.",
+        ),
+    ],
+)
+def test_a_fault_is_told_in_our_own_words(service, body, told):
+    answer = service.post("/api/payments", body).json
+    assert answer["detail"] == told
+    assert answer["errors"][0]["problem"] == told.partition(": ")[2].rstrip(".")

@@ -50,7 +50,8 @@ def demo(leave: bool, port: int, sandbox_port: int) -> None:
     """Show it all: database, sandbox, web and worker, and a payment through each gateway."""
     from counterfoil.cli.tour import tour
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # a terminal that closes says the latter
+        signal.signal(ending, _interrupt)
     began = time.monotonic()
     with ExitStack() as closing:
         data = closing.enter_context(_folder())
@@ -75,6 +76,7 @@ def demo(leave: bool, port: int, sandbox_port: int) -> None:
         )
         tour(web, sandbox, _make_key(environment), began=began)
         if not leave:
+            click.echo("Ctrl-C ends it.")
             _wait(served)
     click.echo("Stopped; the demo's data is gone.")
 
@@ -102,6 +104,8 @@ def _free(port: int) -> int:
     """The port, or where it is taken, a free one."""
     for candidate in (port, 0):
         with socket.socket() as probe:
+            # As the servers do: what an earlier demo's connections left behind does not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", candidate))
             except OSError:

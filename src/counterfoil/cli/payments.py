@@ -1,5 +1,6 @@
 """payments: read, sync, capture and cancel from the command line."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -62,8 +63,11 @@ def timeline(payment_id: str, as_json: bool) -> None:
         async with ctx.db.reading() as conn:
             return [views.moment(line) for line in await stored.of_payment(conn, payment_id)]
 
+    moments = in_house(act)
+    if not as_json:
+        moments = [moment | {"detail": _told(moment["detail"])} for moment in moments]
     show(
-        in_house(act),
+        moments,
         ("at", "kind", "what", "detail"),
         json_wanted=as_json,
         empty="Nothing has happened yet.",
@@ -99,6 +103,15 @@ def capture(payment_id: str, amount: int | None, as_json: bool) -> None:
 def cancel(payment_id: str, as_json: bool) -> None:
     """End a payment before money is taken."""
     show_one(_on(payment_id, service.cancel), json_wanted=as_json)
+
+
+def _told(detail: dict[str, Any]) -> str:
+    """A moment's detail on one line."""
+    return " · ".join(
+        f"{name} {json.dumps(value) if isinstance(value, dict | list) else value}"
+        for name, value in detail.items()
+        if value is not None
+    )
 
 
 async def _read(ctx: Context, caller: Caller, payment_id: str) -> Answer:

@@ -1,14 +1,17 @@
 """How a command runs: configuration, database, house, and its result as a table or as JSON."""
 
 import asyncio
+import errno
 import json
 import os
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from counterfoil import log, settings, wiring
+from counterfoil.domain.errors import ConfigurationError
 from counterfoil.services.context import Context
 from counterfoil.services.payments import Caller
 from counterfoil.settings import Settings
@@ -22,8 +25,24 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 
 def configuration() -> Settings:
     """The settings of the environment, with logging set up."""
-    log.configure(json=os.environ.get("COUNTERFOIL_LOG") == "json")
-    return settings.from_environment()
+    log.configure(json=os.environ.get(settings.LOG) == "json")
+    chosen = settings.from_environment()
+    for name in settings.unknown():
+        click.echo(f"counterfoil: {name} is set, but there is no such variable; is it misspelt?", err=True)
+    return chosen
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound there. Raises ConfigurationError, before anything else starts."""
+    from counterfoil.web.server import listen
+
+    try:
+        return listen(host, port)
+    except OSError as refused:
+        other = "--port" if refused.errno in {errno.EADDRINUSE, errno.EACCES} else "--host"
+        raise ConfigurationError(
+            f"Cannot listen on {host}:{port}: {refused.strerror}. Choose another {other}."
+        ) from None
 
 
 def in_house(act: Callable[[Context], Awaitable[T]]) -> T:

@@ -1,10 +1,11 @@
 """sandbox: both gateways imitated on this machine."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
 
-from counterfoil.cli.running import configuration
+from counterfoil.cli.running import bind, configuration
 from counterfoil.sandbox.config import Config
 from counterfoil.settings import Settings
 
@@ -58,12 +59,12 @@ def sandbox(
     seed: int | None,
 ) -> None:
     """Stripe under /stripe, Razorpay under /razorpay, control under /_sandbox."""
-    from counterfoil.sandbox.server import serve
+    from counterfoil.sandbox.server import make_server
 
     config = sandbox_config(
         configuration(), deliver_to=deliver_to, livemode=livemode, data=data, latency_ms=latency_ms, seed=seed
     )
-    click.echo(
-        f"The sandbox listens on http://{host}:{port}; look at http://{host}:{port}/_sandbox/", err=True
-    )
-    serve(config, host=host, port=port)
+    with closing(bind(host, port)) as bound:
+        here = f"http://{host}:{bound.getsockname()[1]}"
+        click.echo(f"The sandbox listens on {here}; look at {here}/_sandbox/", err=True)
+        make_server(config, host=host, port=port).run(sockets=[bound])

@@ -10,8 +10,7 @@ from pathlib import Path
 import click
 
 from counterfoil import wiring
-from counterfoil.cli.running import configuration
-from counterfoil.domain.errors import ConfigurationError
+from counterfoil.cli.running import bind, configuration
 from counterfoil.settings import Settings
 
 HOST, PORT = "127.0.0.1", 8400
@@ -44,18 +43,15 @@ def web(host: str, port: int) -> None:
 
 
 def _run_web(chosen: Settings, host: str, port: int, *, work: bool) -> None:
-    from counterfoil.web.server import listen
-
-    try:
-        bound = listen(host, port)
-    except OSError as taken:
-        raise ConfigurationError(
-            f"Cannot listen on {host}:{port}: {taken.strerror}. Choose another --port."
-        ) from None
-    with contextlib.closing(bound), wiring.find_database(chosen, supervise=work) as addresses:
+    with (
+        contextlib.closing(bind(host, port)) as bound,
+        wiring.find_database(chosen, supervise=work) as addresses,
+    ):
         if work:
             for applied in wiring.bring_up_to_date(addresses):
                 click.echo(f"migrated: {applied}", err=True)
+        else:
+            wiring.expect_up_to_date(addresses)
         _loop(_serve(chosen, addresses, bound, work=work))
 
 
@@ -76,6 +72,7 @@ def worker() -> None:
     """Work through the queue and the sweeps; any number of these may run."""
     chosen = configuration()
     with wiring.find_database(chosen, supervise=False) as addresses:
+        wiring.expect_up_to_date(addresses)
         _loop(_work(chosen, addresses))
 
 

@@ -169,4 +169,3 @@ def _go_on(console: Console, service: Service, sandbox: str) -> None:
     for name, value in rows:
         click.echo(f"  {name:<40} {value}")
     click.echo(f'\n  curl -H "Authorization: Bearer {service.key}" {service.url}/api/payments\n')
-    click.echo("Ctrl-C ends it.")

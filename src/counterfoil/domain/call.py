@@ -8,6 +8,7 @@ class Verb(StrEnum):
     CONFIRM = "confirm"
     CAPTURE = "capture"
     CANCEL = "cancel"
+    REFUND = "refund"
 
 
 class Repeat(StrEnum):

@@ -13,6 +13,7 @@ CounterfoilError             carries its Problem and the facts, writes its own s
 ├── SignatureRefusedError    a webhook that its secret does not vouch for
 ├── TooLargeError · TooSlowError · RateLimitedError
 ├── NoGatewayError           nothing is configured that could take this payment
+├── GatewayAwayError         those that could do not answer now
 ├── DatabaseAwayError        the database cannot be reached now
 └── ConfigurationError       the service cannot start like this
 """
@@ -55,7 +56,12 @@ class Problem(ProblemType, Enum):
         "This key's role does not allow that",
         "Use a key with the role named in detail.",
     )
-    NOT_FOUND = ProblemType("not_found", 404, "There is no such thing", "Check the id and the key's mode.")
+    NOT_FOUND = ProblemType(
+        "not_found",
+        404,
+        "There is no such thing",
+        "Check the path, the id and the key's mode; /docs has every path.",
+    )
     METHOD_NOT_ALLOWED = ProblemType(
         "method_not_allowed", 405, "This path does not take that method", "See /docs for what it takes."
     )
@@ -88,6 +94,12 @@ class Problem(ProblemType, Enum):
         422,
         "No gateway can take this payment",
         "Configure a gateway for this currency and mode; `counterfoil doctor` says what is missing.",
+    )
+    GATEWAY_AWAY = ProblemType(
+        "gateway_away",
+        503,
+        "No gateway answers now",
+        "Nothing was sent; send it again after Retry-After.",
     )
     SIGNATURE_REFUSED = ProblemType(
         "signature_refused",
@@ -176,6 +188,10 @@ class NotSupportedError(CounterfoilError):
 
 class NoGatewayError(CounterfoilError):
     problem = Problem.NO_GATEWAY
+
+
+class GatewayAwayError(CounterfoilError):
+    problem = Problem.GATEWAY_AWAY
 
 
 class IdempotencyMismatchError(CounterfoilError):

@@ -17,6 +17,7 @@ PREFIXES: Final = {
     "receipt": "rct",
     "webhook": "whk",
     "outgoing": "out",
+    "endpoint": "ept",
     "settlement": "stm",
     "journal": "jnl",
     "batch": "bat",

@@ -63,8 +63,10 @@ def status(
     acting: bool,
     cancel_requested: bool,
     expired: bool,
+    planned: bool = False,
 ) -> Status:
-    """The payment's status. `acting` says that the customer or the bank has been heard of.
+    """The payment's status. `acting` says that the customer or the bank has been heard of, `planned` that another
+    attempt is to follow.
 
     Failed only when nothing can still succeed: an open or unknown attempt keeps the payment pending, and age alone
     decides nothing while one lives.
@@ -76,9 +78,9 @@ def status(
     if all(attempt in ENDED for attempt in attempts):
         if cancel_requested:
             return Status.CANCELLED
-        if attempts or expired:
+        if expired or (attempts and not planned):
             return Status.FAILED
-    if acting or AttemptState.UNKNOWN in attempts:
+    if acting or planned or AttemptState.UNKNOWN in attempts:
         return Status.PENDING
     return Status.CREATED
 
@@ -99,6 +101,8 @@ class Payment:
     line_items: Sequence[Mapping[str, Any]]
     capture: str
     gateway: str | None
+    method: str | None
+    planned_gateway: str | None
     return_url: str | None
     status: Status
     amount_captured: int

@@ -1,16 +1,23 @@
 """What each gateway can do, and which one takes a payment.
 
 The capability table is gateway × currency × method; an account may be able to do less, never more. It decides what
-routing chooses, what the checkout offers and what the API refuses before anything is sent.
+routing chooses, what the checkout offers and what the API refuses before anything is sent. Which of those that can is
+chosen, the merchant's rules say (domain/routing_policy.py), then how each gateway fares.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from counterfoil.domain.errors import AmountNotValidError, NoGatewayError, NotSupportedError
+from counterfoil.domain.errors import (
+    AmountNotValidError,
+    GatewayAwayError,
+    NoGatewayError,
+    NotSupportedError,
+)
 from counterfoil.domain.money import EXPONENT, Money, to_wire
+from counterfoil.domain.routing_policy import Policy, Question
 
 
 class Feature(StrEnum):
@@ -78,6 +85,19 @@ def require(gateway: str, feature: Feature, doing: str) -> None:
         raise NotSupportedError(f"{gateway} cannot {doing}.", gateway=gateway, feature=feature.value)
 
 
+# At home: UPI and netbanking are worth more to a payer in rupees than a foreign card form.
+HOME: Final = {"razorpay": frozenset({"INR"})}
+STANDARD: Final = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """How a gateway fares, where not well. One that is `away` is not asked at all; one in trouble is asked last."""
+
+    because: str
+    away: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A gateway, and the sentence that says why: kept on the attempt and shown."""
@@ -86,43 +106,103 @@ class Choice:
     reason: str
 
 
-# At home: UPI and netbanking are worth more to a payer in rupees than a foreign card form.
-HOME: Final = {"razorpay": frozenset({"INR"})}
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What routing thinks of one gateway: its place among those that can, or the sentence that says why it cannot."""
+
+    gateway: str
+    reason: str
+    obstacle: str | None = None
+    down: Down | None = None
 
 
 def choose(
-    money: Money, enabled: Sequence[str], *, named: str | None = None, needs: Iterable[Feature] = ()
+    question: Question,
+    enabled: Sequence[str],
+    policy: Policy = STANDARD,
+    *,
+    named: str | None = None,
+    needs: Iterable[Feature] = (),
+    down: Mapping[str, Down] | None = None,
 ) -> list[Choice]:
     """The gateways that can take this payment, best first.
 
-    Raises NotSupportedError where the named gateway cannot, NoGatewayError where none can; each says why.
+    Raises NotSupportedError where the named gateway cannot, NoGatewayError where none can, GatewayAwayError where those
+    that could do not answer now; each says why.
     """
     if named is not None and named not in enabled:
         raise NoGatewayError(f"{named} is not configured or not enabled in this mode.", gateway=named)
-    candidates = [named] if named else list(enabled)
-    obstacles = {gateway: _why_not(gateway, money, needs) for gateway in candidates}
-    able = [gateway for gateway in candidates if obstacles[gateway] is None]
+    verdicts = weigh(question, enabled, policy, named=named, needs=needs, down=down)
+    able = [verdict for verdict in verdicts if verdict.obstacle is None]
     if named and not able:
-        raise NotSupportedError(f"{obstacles[named]}.", gateway=named)
+        raise NotSupportedError(f"{verdicts[0].obstacle}.", gateway=named)
     if not able:
-        told = "; ".join(sentence for sentence in obstacles.values() if sentence) or "none is configured"
-        raise NoGatewayError(f"No gateway can take {money}: {told}.")
-    ranked = sorted(
-        able, key=lambda gateway: (money.currency not in HOME.get(gateway, ()), enabled.index(gateway))
-    )
-    return [Choice(gateway, _reason(gateway, money, named)) for gateway in ranked]
+        told = "; ".join(f"{verdict.obstacle}" for verdict in verdicts) or "none is configured"
+        raise NoGatewayError(f"No gateway can take {question.money}: {told}.")
+    there = [verdict for verdict in able if verdict.down is None or not verdict.down.away]
+    if not there:
+        told = "; ".join(verdict.down.because for verdict in able if verdict.down)
+        raise GatewayAwayError(f"No gateway that can take {question.money} answers now: {told}.")
+    return [Choice(verdict.gateway, _with_health(verdict, verdicts)) for verdict in there]
 
 
-def _why_not(gateway: str, money: Money, needs: Iterable[Feature]) -> str | None:
+def weigh(
+    question: Question,
+    enabled: Sequence[str],
+    policy: Policy = STANDARD,
+    *,
+    named: str | None = None,
+    needs: Iterable[Feature] = (),
+    down: Mapping[str, Down] | None = None,
+) -> list[Verdict]:
+    """What routing thinks of every gateway, best first, those that cannot last."""
+    needs, down = tuple(needs), down or {}
+    candidates = [named] if named else list(enabled)
+    rule = None if named else policy.rule_for(question)
+    verdicts = []
+    for gateway in candidates:
+        why_not = _why_not(gateway, question, needs)
+        if why_not is None and rule is not None and gateway not in rule.use:
+            why_not = f'the rule "{rule.name}" does not use {gateway}'
+        reason = _reason(gateway, question.money, named, rule.name if rule else None)
+        verdicts.append(Verdict(gateway, reason, why_not, down.get(gateway)))
+    order = [*(rule.use if rule else policy.order), *candidates]
+
+    def rank(verdict: Verdict) -> tuple[bool, bool, bool, int]:
+        away_from_home = question.money.currency not in HOME.get(verdict.gateway, ())
+        preferred = rule is not None or verdict.gateway in policy.order
+        return (
+            verdict.obstacle is not None,
+            verdict.down is not None,
+            away_from_home and not preferred,
+            order.index(verdict.gateway),
+        )
+
+    return sorted(verdicts, key=rank)
+
+
+def _why_not(gateway: str, question: Question, needs: Iterable[Feature]) -> str | None:
     lacking = [feature for feature in needs if feature not in CAPABILITIES[gateway].features]
     if lacking:
         return f"{gateway} lacks {', '.join(feature.value for feature in lacking)}"
-    return obstacle(gateway, money)
+    if question.method and question.method not in methods(gateway, question.money.currency):
+        return f"{gateway} takes no {question.method} in {question.money.currency}"
+    return obstacle(gateway, question.money)
 
 
-def _reason(gateway: str, money: Money, named: str | None) -> str:
+def _reason(gateway: str, money: Money, named: str | None, rule: str | None) -> str:
     if named:
         return "named by the caller"
+    if rule:
+        return f'by the rule "{rule}"'
     if money.currency in HOME.get(gateway, ()):
         return f"{gateway} offers the methods that payers in {money.currency} use"
     return f"first enabled gateway that takes {money.currency}"
+
+
+def _with_health(chosen: Verdict, verdicts: Sequence[Verdict]) -> str:
+    """The reason, and what kept those that would have come before from being asked."""
+    if chosen.down is not None:
+        return f"{chosen.reason}, although {chosen.down.because}"
+    passed = [v.down.because for v in verdicts if v.down is not None and v.obstacle is None]
+    return f"{chosen.reason}; {'; '.join(passed)}" if passed else chosen.reason

@@ -5,6 +5,8 @@
     cancel     end an attempt so that the gateway itself will never charge on it (Stripe)
     vouch      check the signature a browser brings back from the gateway's checkout (Razorpay)
     speak      verify and read webhooks: pure, no network, no clock, no database
+    refunds    give captured money back, and find a refund whose answer was lost
+    recover    read the gateway's own lists again for what its webhooks did not bring
     script     what a customer's browser loads to draw the gateway's own fields
 
 Every call over the network ends in one of four outcomes, and only `Unknown` needs reading before anything else.
@@ -12,7 +14,7 @@ Every call over the network ends in one of four outcomes, and only `Unknown` nee
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
@@ -135,6 +137,59 @@ class Cancel(Protocol):
     async def cancel(self, ref: str, *, key: str) -> Outcome: ...
 
 
+class Refunds(Protocol):
+    async def refund(self, charge_ref: str, amount: Money, *, reference: str, key: str) -> Outcome:
+        """Give money of a captured charge back. `reference` is ours, and goes along; Accepted.ref is the refund's id."""
+        ...
+
+    async def find_refund(self, charge_ref: str, *, reference: str) -> Outcome:
+        """The refund of a call whose answer was lost, by our reference. Accepted.ref is None where none is seen."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A list that a gateway keeps, and how it is read again.
+
+    every: from one reading up to the present to the next. overlap: what of it is read again then, because something may
+    appear or change late. kept: how far back the gateway shows it; None where that has no end.
+    """
+
+    name: str
+    every: timedelta
+    overlap: timedelta
+    kept: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One thing on a list: an event, as its webhook would have brought it, or an object with what it says.
+
+    refs are the gateway's ids by which it may be known here; `unreadable` is why the object's facts cannot be told.
+    """
+
+    refs: tuple[str, ...] = ()
+    event: Raw | None = field(default=None, repr=False)
+    reports: tuple[Report, ...] = ()
+    unreadable: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A window of a list, oldest first; not `whole` where it holds more than is read at once: ask for less."""
+
+    found: tuple[Found, ...] = ()
+    whole: bool = True
+
+
+class Recover(Protocol):
+    listings: Sequence[Listing]
+
+    async def read(self, name: str, *, since: datetime, until: datetime) -> Listed | Refused | Unknown:
+        """What the list of that name has from `since` to `until`, both included, by the gateway's clock."""
+        ...
+
+
 class Vouch(Protocol):
     def vouch(self, ref: str, charge_ref: str, signature: str) -> bool:
         """Whether the gateway signed that this charge was made on our own stored attempt `ref`."""
@@ -204,6 +259,8 @@ class Gateway:
     confirm: Confirm | None = None
     cancel: Cancel | None = None
     vouch: Vouch | None = None
+    refunds: Refunds | None = None
+    recover: Recover | None = None
     public_key: str = ""  # the key that a browser may see
 
 

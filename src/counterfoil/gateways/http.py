@@ -63,6 +63,7 @@ class Request:
     call: str
     method: str
     url: str
+    account_id: str = ""  # whose call it is: how that account fares is told from its outcomes
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
 
@@ -93,6 +94,7 @@ class Lost:
 
 Judge: TypeAlias = Callable[[Answer], Outcome]
 Observe: TypeAlias = Callable[[str, str, str, float], None]
+Told: TypeAlias = Callable[[str, Outcome], None]
 Watch: TypeAlias = Callable[[str, str], None]
 
 
@@ -164,6 +166,7 @@ class Http:
         self._observe = observe
         self._before_send = before_send
         self._after_answer = after_answer
+        self.told: Told = lambda *_: None  # of every outcome, with the account it belongs to
 
     async def ask(self, request: Request, judge: Judge, *, repeat: Repeat | None = None) -> Outcome:
         """The outcome of a call: `judge` reads whole answers, everything else is decided here.
@@ -180,6 +183,7 @@ class Http:
         started = monotonic()
         outcome = _outcome(request.gateway, await self.send(request), judge)
         self._observe(request.gateway, request.call, type(outcome).__name__.lower(), monotonic() - started)
+        self.told(request.account_id, outcome)
         return outcome
 
     async def send(self, request: Request) -> Answer | Unsent | Lost:

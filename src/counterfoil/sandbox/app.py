@@ -18,6 +18,11 @@ Lifespan = Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]
 def create_app(config: Config) -> Starlette:
     """The sandbox on its truth, which it opens here. Serve it with server.py's protocol."""
     world = make_world(config)
+    return Starlette(routes=routes_of(world), lifespan=_lifespan(world))
+
+
+def routes_of(world: World) -> list[BaseRoute]:
+    """Everything there is to call in a world. Its clock and its webhooks move only if somebody moves them."""
     plugs = [stripe.plug(world), razorpay.plug(world)]
     for plug in plugs:
         world.deliverer.carry(plug.gateway, plug.carrier)
@@ -25,7 +30,7 @@ def create_app(config: Config) -> Starlette:
             world.clock.on(name, timer)
     control.begin(world, plugs)
     routes: list[BaseRoute] = [Mount(f"/{plug.gateway}", routes=plug.routes) for plug in plugs]
-    return Starlette(routes=[*routes, control.mount(world, plugs)], lifespan=_lifespan(world))
+    return [*routes, control.mount(world, plugs)]
 
 
 def _lifespan(world: World) -> Lifespan:

@@ -8,9 +8,10 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from counterfoil.domain import ids
+from counterfoil.domain import ids, routing_policy
 from counterfoil.domain.clock import Clock
 from counterfoil.domain.errors import DatabaseAwayError, NoGatewayError
+from counterfoil.domain.routing_policy import Policy
 from counterfoil.domain.settings import enabled, initial
 from counterfoil.gateways.base import Gateway, Speak
 from counterfoil.settings import Settings, variable
@@ -58,6 +59,7 @@ class Directory:
         self._gateways: dict[str, tuple[Account, Gateway]] = {}
         self._verifiers: dict[str, list[Verifier]] = {}
         self._enabled: frozenset[str] = frozenset()
+        self.routing = Policy()
 
     async def refresh(self) -> None:
         """Read accounts, secrets and settings anew; a gateway whose account did not change stays connected."""
@@ -78,6 +80,7 @@ class Directory:
             )
         self._gateways, self._verifiers = gateways, verifiers
         self._enabled = frozenset(name for name in self._connect if enabled(document or {}, name))
+        self.routing = routing_policy.read((document or {}).get("routing", {}), list(self._connect))
 
     def _gateway(self, row: Account) -> Gateway:
         known = self._gateways.get(row.id)
@@ -103,6 +106,10 @@ class Directory:
 
     def gateway(self, account_id: str) -> Gateway:
         return self._gateways[account_id][1]
+
+    def all(self) -> list[tuple[Account, Gateway]]:
+        """Every account of either mode, the draining ones too."""
+        return list(self._gateways.values())
 
     def account(self, account_id: str) -> Account:
         return self._gateways[account_id][0]

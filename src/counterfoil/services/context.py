@@ -1,17 +1,32 @@
 """What every service is given: the database, the clock, the gateways, and who we are."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
+from counterfoil.courier import Courier
 from counterfoil.domain import ids
 from counterfoil.domain.clock import Clock
 from counterfoil.services.accounts import Directory
+from counterfoil.services.hands import Hands
+from counterfoil.services.health import Health
 from counterfoil.services.metrics import Metrics
 from counterfoil.services.traffic import Traffic
 from counterfoil.store.database import Database
 from counterfoil.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class OnEvent:
+    """A callback of whoever embeds the service, and the name under which is kept how far it has heard.
+
+    It is awaited with each event as docs/events.md shows it (services/hearing.py says when and how often).
+    """
+
+    hear: Callable[[dict[str, Any]], Awaitable[None]]
+    name: str = "embedded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +35,16 @@ class Context:
     clock: Clock
     vault: Vault
     directory: Directory
+    health: Health
     mode: str  # of new payments
     merchant_id: str
     merchant_name: str
     public_url: str
+    courier: Courier = field(repr=False)
+    on_event: OnEvent | None = None
     chance: Callable[[int], bytes] = secrets.token_bytes
     traffic: Traffic = field(default_factory=Traffic, repr=False)
+    hands: Hands = field(default_factory=Hands, repr=False)  # busy with deliveries
 
     def now(self) -> datetime:
         return self.clock.now()

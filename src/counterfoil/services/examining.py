@@ -110,7 +110,8 @@ async def _gateway(gateway: Gateway, settings: Settings) -> Finding:
         return Finding(
             name, "fail", f"{where} does not take the key.", f"Check the key of {gateway.name} and its mode."
         )
-    return Finding(name, "fail", f"{where}: {_said(outcome)}.", "Check the network from here to there.")
+    mend = f"Check {variable(f'{gateway.name}_base_url')} and the network from here to there."
+    return Finding(name, "fail", f"{where}: {_said(outcome)}.", mend)
 
 
 def _said(outcome: Outcome) -> str:

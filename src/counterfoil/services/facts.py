@@ -63,6 +63,7 @@ async def learn(
             conn, attempt, report, charge_ref=charge_ref_of(report), source=source, now=ctx.now()
         ):
             family = replace(family, facts=(*family.facts, _fact(attempt, report)))
+            ctx.health.reported(attempt.account_id, report)
         family = await _learn(ctx, conn, family, family.attempt(attempt.id), report)
     return family
 

@@ -1,5 +1,7 @@
 """What /metrics shows: counters of what happened here, and gauges read from the database when asked."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from counterfoil.store import inbox, queue
@@ -36,12 +38,24 @@ class Metrics:
             "counterfoil_queue_depth", "Jobs waiting.", ["entrypoint"], registry=self.registry
         )
 
+        self._breakers = Gauge(
+            "counterfoil_breaker",
+            "Breakers of gateway accounts, by method: 0 closed, 1 half open, 2 open; * is the whole gateway.",
+            ["account", "method"],
+            registry=self.registry,
+        )
         self._database_up = Gauge(
             "counterfoil_database_up", "Whether the database answered just now.", registry=self.registry
         )
 
     def observe_call(self, gateway: str, call: str, outcome: str, seconds: float) -> None:
         self.gateway_calls.labels(gateway, call, outcome).observe(seconds)
+
+    def breakers(self, states: Mapping[tuple[str, str], int]) -> None:
+        """Set how gateways fare: 0 closed, 1 half open, 2 open."""
+        self._breakers.clear()
+        for (account, method), state in states.items():
+            self._breakers.labels(account, method).set(state)
 
     async def read(self, db: Database) -> None:
         """Set the gauges to what the database says now."""

@@ -22,11 +22,13 @@ from counterfoil.domain.errors import (
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import COMMANDS, Command, Payment, Status
 from counterfoil.domain.routing import Choice, Feature
+from counterfoil.domain.routing_policy import Question
 from counterfoil.gateways.base import Method, Outcome
-from counterfoil.services import attempts, deciding, idempotency, settling, standing
+from counterfoil.services import attempts, choosing, deciding, failover, idempotency, publishing, settling, standing
+from counterfoil.services.auditing import decided
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Hold, Replay, Resume
-from counterfoil.store import audit, payments
+from counterfoil.store import payments
 from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
@@ -52,6 +54,7 @@ class NewPayment:
     capture: str = "automatic"
     gateway: str | None = None
     method: Method | None = None  # confirm at once with this
+    method_hint: str | None = None  # what the payer is said to use: card, upi …
     reference: str | None = None
     description: str | None = None
     customer: Mapping[str, Any] = field(default_factory=dict)
@@ -71,10 +74,10 @@ class Answer:
 async def create(ctx: Context, caller: Caller, new: NewPayment, hold: Hold | None = None) -> Answer | Replay:
     """Take on a payment: choose a gateway, open an attempt there, and confirm it where a method was given.
 
-    Raises NotSupportedError or NoGatewayError before anything is written. With a hold, the idempotency record commits
+    Raises NotSupportedError, NoGatewayError or GatewayAwayError before anything is written. With a hold, the idempotency record commits
     with the first intent, and a retry after a crash goes on from where the records stand.
     """
-    choices = choose(ctx, caller, new)
+    choices = await _choose(ctx, caller, new)
     payment = _payment(ctx, caller, new)
     async with ctx.db.transaction() as conn:
         held = await idempotency.claim(ctx, conn, hold, payment.id) if hold else None
@@ -122,10 +125,13 @@ async def _resume(
     return await confirm(ctx, caller, family.payment.id, new.method, since=held.since)
 
 
-def choose(ctx: Context, caller: Caller, new: NewPayment) -> list[Choice]:
+async def _choose(ctx: Context, caller: Caller, new: NewPayment) -> list[Choice]:
     """The gateways that can take this payment, best first, each with its reason."""
     needs = (Feature.SERVER_CONFIRM,) if new.method else ()
-    return routing.choose(new.money, ctx.directory.enabled(caller.mode), named=new.gateway, needs=needs)
+    country = new.customer.get("country")
+    question = Question(new.money, new.method_hint, country)
+    choices = choosing.choose(ctx, question, caller.mode, named=new.gateway, needs=needs)
+    return await choosing.admitted(ctx, choices, new.method_hint, caller.mode)
 
 
 def _payment(ctx: Context, caller: Caller, new: NewPayment) -> Payment:
@@ -143,6 +149,8 @@ def _payment(ctx: Context, caller: Caller, new: NewPayment) -> Payment:
         line_items=list(new.line_items),
         capture=new.capture,
         gateway=new.gateway,
+        method=new.method_hint,
+        planned_gateway=None,
         return_url=new.return_url,
         status=Status.CREATED,
         amount_captured=0,
@@ -164,11 +172,18 @@ async def _begin(
 ) -> tuple[Family, Call]:
     """The payment, its first attempt and the intent to open it, in one commit."""
     await payments.insert(conn, payment)
-    await _audit(
-        ctx, conn, caller, payment, "payment.create", {"gateway": choice.gateway, "reason": choice.reason}
+    await decided(
+        ctx,
+        conn,
+        payment,
+        "payment.create",
+        {"gateway": choice.gateway, "reason": choice.reason},
+        actor=caller.actor,
     )
     await deciding.before_disclosure(ctx, payment)
-    return await attempts.place(ctx, conn, Family(payment), choice)
+    family, call = await attempts.place(ctx, conn, Family(payment), choice)
+    await publishing.payment(ctx, conn, family, before=None)
+    return family, call
 
 
 async def confirm(
@@ -195,7 +210,7 @@ async def confirm(
 async def _begin_confirm(ctx: Context, conn: Connection, caller: Caller, family: Family) -> Call:
     await deciding.before_confirmation(ctx, family.payment)
     attempt = _confirmable(family)
-    await _audit(ctx, conn, caller, family.payment, "payment.confirm", {"attempt": attempt.id})
+    await decided(ctx, conn, family.payment, "payment.confirm", {"attempt": attempt.id}, actor=caller.actor)
     return await attempts.begin_confirm(ctx, conn, family, attempt)
 
 
@@ -273,7 +288,9 @@ async def confirm_by_checkout(
             "razorpay_signature does not hold for this order.", field="razorpay_signature"
         )
     async with ctx.db.transaction() as conn:
-        await _audit(ctx, conn, caller, family.payment, "payment.confirm", {"charge": charge_ref})
+        await decided(
+            ctx, conn, family.payment, "payment.confirm", {"charge": charge_ref}, actor=caller.actor
+        )
     return Answer(await settling.sync(ctx, payment_id))
 
 
@@ -291,7 +308,7 @@ async def capture(ctx: Context, caller: Caller, payment_id: str, amount: int | N
         _allow(payment, Command.CAPTURE)
         _check_amount(family, wanted)
         await payments.update(conn, payment.id, capture_requested=wanted)
-        await _audit(ctx, conn, caller, payment, "payment.capture", {"amount": wanted})
+        await decided(ctx, conn, payment, "payment.capture", {"amount": wanted}, actor=caller.actor)
     return Answer(await attempts.capture_due(ctx, payment_id))
 
 
@@ -325,7 +342,7 @@ async def cancel(ctx: Context, caller: Caller, payment_id: str) -> Answer:
                 cancel_requested_at=ctx.now(),
                 next_check_at=ctx.now() + standing.FIRST_CHECK,
             )
-            await _audit(ctx, conn, caller, payment, "payment.cancel", {})
+            await decided(ctx, conn, payment, "payment.cancel", {}, actor=caller.actor)
     for attempt in family.attempts:
         await attempts.fence(ctx, payment_id, attempt.id)
     async with ctx.db.transaction() as conn:
@@ -338,6 +355,14 @@ async def cancel(ctx: Context, caller: Caller, payment_id: str) -> Answer:
             command="cancel", state="captured", because="the money was taken meanwhile; refund it"
         )
     return Answer(family)
+
+
+async def change_gateway(ctx: Context, caller: Caller, payment_id: str, gateway: str | None) -> Answer:
+    """Open a further attempt, at another gateway, once every earlier one is fenced. Raises as failover.plan."""
+    async with ctx.db.transaction() as conn:
+        family = await lock(conn, caller, payment_id)
+        choice = await failover.plan(ctx, conn, family, caller.actor, gateway)
+    return Answer(await failover.carry_out(ctx, payment_id) if choice else family)
 
 
 async def sync(ctx: Context, caller: Caller, payment_id: str) -> Answer:
@@ -403,18 +428,3 @@ async def page(
         ids = await payments.page(conn, narrow, limit=limit + 1, before=before)
         found = await payments.families(conn, ids[:limit])
     return found, (ids[limit - 1] if len(ids) > limit else None)
-
-
-async def _audit(
-    ctx: Context, conn: Connection, caller: Caller, payment: Payment, action: str, detail: Mapping[str, Any]
-) -> None:
-    await audit.record(
-        conn,
-        merchant_id=payment.merchant_id,
-        mode=payment.mode,
-        at=ctx.now(),
-        actor=caller.actor,
-        action=action,
-        object_id=payment.id,
-        detail=detail,
-    )

@@ -13,7 +13,7 @@ from counterfoil.domain.fact import Kind
 from counterfoil.domain.payment import Status
 from counterfoil.gateways.base import Accepted
 from counterfoil.gateways.http import TOTAL_S
-from counterfoil.services import attempts, calling, facts, standing
+from counterfoil.services import attempts, calling, facts, failover, standing, surplus
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
 from counterfoil.services.facts import DisagreementError
@@ -48,8 +48,19 @@ async def sync(ctx: Context, payment_id: str) -> Family:
     family = await _read(ctx, payment_id)
     for attempt in family.attempts:
         family = await _look_at(ctx, family, attempt)
-    await attempts.capture_due(ctx, payment_id)
+    for call in family.unsettled:
+        if call.verb is Verb.REFUND:
+            await _look_for(ctx, call, family.attempt(call.attempt_id))
+    await look_after(ctx, payment_id)
+    await failover.carry_out(ctx, payment_id)
     return await _end(ctx, payment_id)
+
+
+async def look_after(ctx: Context, payment_id: str) -> None:
+    """Do what is due: capture what is wanted, give back what is surplus. Does nothing where nothing is."""
+    await attempts.capture_due(ctx, payment_id)
+    await surplus.take_late(ctx, payment_id)
+    await surplus.give_back(ctx, payment_id)
 
 
 async def _read(ctx: Context, payment_id: str) -> Family:
@@ -82,9 +93,31 @@ async def _look_at(ctx: Context, family: Family, attempt: Attempt) -> Family:
                 ctx, conn, family.payment, kind="gateway_contradicts", subject=attempt.id, sentence=str(lie)
             )
         for call in family.unsettled:
-            if call.attempt_id == attempt.id:
+            if call.attempt_id == attempt.id and call.verb is not Verb.REFUND:
                 family = await _settle(ctx, conn, family, call, found=outcome.ref is not None)
         return family
+
+
+async def _look_for(ctx: Context, call: Call, attempt: Attempt) -> None:
+    """Look for a refund whose outcome is not known, by our reference: it is never sent again before."""
+    refunds = ctx.directory.gateway(attempt.account_id).refunds
+    if refunds is None or call.charge_ref is None:
+        return
+    seen = await refunds.find_refund(call.charge_ref, reference=call.id)
+    if not isinstance(seen, Accepted):
+        return
+    async with ctx.db.transaction() as conn:
+        family = await payments.lock(conn, call.payment_id)
+        if call.id not in {unsettled.id for unsettled in family.unsettled}:
+            return
+        family = await facts.apply(ctx, conn, family, seen.reports, Source(kind="sweep", id=call.payment_id))
+        old = ctx.now() - call.started_at >= ABSENCE_COUNTS_AFTER
+        if seen.ref is not None:
+            await _write(ctx, conn, family, call, Settled.ACCEPTED, "found by our reference")
+        elif old and await calls.count_read(conn, call.id) >= EMPTY_READS:
+            await _write(ctx, conn, family, call, Settled.ABANDONED, "not carried out, by reading twice")
+        elif old and call.settled is None:
+            await _write(ctx, conn, family, call, Settled.UNKNOWN, "no answer was recorded")
 
 
 async def _settle(ctx: Context, conn: Connection, family: Family, call: Call, *, found: bool) -> Family:

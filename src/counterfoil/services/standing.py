@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
+from counterfoil.domain import surplus
 from counterfoil.domain.attempt import ENDED, Attempt, AttemptState, attempt_state
 from counterfoil.domain.call import Settled, Verb
 from counterfoil.domain.fact import Fact, Kind
 from counterfoil.domain.payment import ChargeView, Payment, Status, status, winner_charge
+from counterfoil.services import publishing
 from counterfoil.services.context import Context
 from counterfoil.store import payments
 from counterfoil.store.database import Connection
@@ -57,11 +59,16 @@ async def recompute(ctx: Context, conn: Connection, family: Family) -> Family:
             version=after.version,
             updated_at=after.updated_at,
         )
+        await publishing.payment(ctx, conn, replace(family, payment=after), before=family.payment.status)
     return replace(family, payment=after)
 
 
 async def _settle_attempt(conn: Connection, family: Family, attempt: Attempt) -> Attempt:
-    in_doubt = [c for c in family.calls if c.attempt_id == attempt.id and c.settled is Settled.UNKNOWN]
+    in_doubt = [
+        c
+        for c in family.calls
+        if c.attempt_id == attempt.id and c.settled is Settled.UNKNOWN and c.verb is not Verb.REFUND
+    ]
     state = attempt_state(
         won=family.payment.winner_attempt_id == attempt.id
         and any(c.captured for c in family.charges if c.attempt_id == attempt.id),
@@ -101,6 +108,7 @@ def _payment_after(ctx: Context, family: Family) -> Payment:
         or any(call.verb is Verb.CONFIRM for call in family.unsettled),
         cancel_requested=payment.cancel_requested_at is not None,
         expired=ctx.now() >= payment.expires_at,
+        planned=payment.planned_gateway is not None,
     )
     after = replace(
         payment,
@@ -108,7 +116,8 @@ def _payment_after(ctx: Context, family: Family) -> Payment:
         amount_captured=winner.captured if winner else 0,
         amount_refunded=winner.refunded_seen if winner else 0,
     )
-    if new in SETTLED:
+    # What is on its way is asked about, however the payment came to its end.
+    if new in SETTLED and not surplus.owed(family) and not family.unsettled:
         return replace(after, next_check_at=None, checks=0)
     if new is payment.status and payment.next_check_at is not None:
         return after
@@ -137,3 +146,4 @@ async def confirming(ctx: Context, conn: Connection, payment: Payment) -> None:
         version=payment.version + 1,
         updated_at=now,
     )
+    await publishing.payment(ctx, conn, await payments.get(conn, payment.id), before=payment.status)

@@ -14,22 +14,28 @@ from counterfoil.services.context import Context
 from counterfoil.store import idempotency, inbox, payments, queue
 
 AT_ONCE: Final = 20
+LETTERS_AT_ONCE: Final = 200
 INBOX_AGAIN: Final = timedelta(seconds=30)  # a letter still not done by then lost its job
 LONGEST: Final = timedelta(hours=1)
 
 log = structlog.get_logger()
 
 
-async def due_letters(ctx: Context) -> int:
-    """Re-enqueue letters whose next try has come, and those whose job was lost."""
+async def due_letters(ctx: Context) -> bool:
+    """Re-enqueue letters whose next try has come, and those whose job was lost. True where there may be more."""
     async with ctx.db.transaction() as conn:
-        due = await inbox.take_due(conn, now=ctx.now(), until=ctx.now() + INBOX_AGAIN, limit=AT_ONCE * 10)
+        due = await inbox.take_due(
+            conn, now=ctx.now(), until=ctx.now() + INBOX_AGAIN, limit=LETTERS_AT_ONCE
+        )
         await queue.enqueue(conn, queue.UNDERSTAND, due)
-    return len(due)
+    return len(due) == LETTERS_AT_ONCE
 
 
-async def due_payments(ctx: Context) -> int:
-    """Ask about what is not settled: first after half a minute, then after ever twice as long, up to an hour."""
+async def due_payments(ctx: Context) -> bool:
+    """Ask about what is not settled: first after half a minute, then after ever twice as long, up to an hour.
+
+    True where there may be more.
+    """
     async with ctx.db.transaction() as conn:
         due = await payments.take_due(
             conn, now=ctx.now(), first=timedelta(seconds=30), longest=LONGEST, limit=AT_ONCE
@@ -40,7 +46,7 @@ async def due_payments(ctx: Context) -> int:
     for payment_id, end in zip(due, ended, strict=True):
         if isinstance(end, BaseException):
             log.warning("payment not synced; it is tried again", payment=payment_id, error=type(end).__name__)
-    return len(due)
+    return len(due) == AT_ONCE
 
 
 async def prune(ctx: Context) -> None:

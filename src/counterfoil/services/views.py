@@ -1,17 +1,21 @@
 """What a caller sees of a payment: plain values, ready for JSON, the same by API and by command line."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from counterfoil.domain import routing
 from counterfoil.domain.attempt import Attempt
-from counterfoil.domain.charge import Charge, ChargeState
-from counterfoil.domain.failure import BY_SLUG
-from counterfoil.domain.payment import Status, winner_charge
+from counterfoil.domain.endpoint import Endpoint
+from counterfoil.domain.event import Event
+from counterfoil.domain.payment import Status
+from counterfoil.domain.routing import Choice, Verdict
 from counterfoil.gateways.base import Accepted, Outcome
-from counterfoil.services import standing
+from counterfoil.services import failover, records, standing
 from counterfoil.services.context import Context
+from counterfoil.services.records import instant
+from counterfoil.store.deliveries import Delivery, Try
 from counterfoil.store.inbox import Letter
 from counterfoil.store.keys import ApiKey
 from counterfoil.store.payments import Family
@@ -20,13 +24,6 @@ from counterfoil.store.timeline import Moment
 PAYABLE: Final = frozenset({Status.CREATED, Status.PENDING})
 LINK: Final = timedelta(hours=24)
 _CLIENT_SECRET: Final = re.compile(r'("client_secret"\s*:\s*)"[^"]*"')
-
-
-def instant(moment: datetime | None) -> str | None:
-    """RFC 3339 in UTC."""
-    if moment is None:
-        return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -41,86 +38,7 @@ def shown_body(body: bytes) -> str:
 
 def payment(ctx: Context, family: Family, outcome: Outcome | None = None) -> dict[str, Any]:
     """The payment as its caller sees it. Links and next actions are minted anew at each answer."""
-    p = family.payment
-    winner = winner_charge(p.winner_attempt_id, family.charges)
-    surplus = [
-        c for c in family.charges if c.state is ChargeState.CAPTURED and (winner is None or c.id != winner.id)
-    ]
-    return {
-        "id": p.id,
-        "object": "payment",
-        "mode": p.mode,
-        "status": p.status.value,
-        "amount": p.amount,
-        "currency": p.currency,
-        "amount_captured": p.amount_captured,
-        "amount_refunded": p.amount_refunded,
-        "capture": p.capture,
-        "gateway": family.attempts[-1].gateway if family.attempts else p.gateway,
-        "reference": p.reference,
-        "description": p.description,
-        "customer": dict(p.customer),
-        "metadata": dict(p.metadata),
-        "line_items": list(p.line_items),
-        "return_url": p.return_url,
-        "failure": _failure(family),
-        "attempts": [_attempt(attempt, family) for attempt in family.attempts],
-        "surplus": [_charge(charge) for charge in surplus],
-        "checkout": checkout(ctx, family, outcome),
-        "expires_at": instant(p.expires_at),
-        "created_at": instant(p.created_at),
-        "updated_at": instant(p.updated_at),
-        "version": p.version,
-    }
-
-
-def _failure(family: Family) -> dict[str, Any] | None:
-    """Why the last try did not succeed, while nothing has."""
-    if family.payment.status in {Status.AUTHORIZED, Status.CAPTURED, Status.CANCELLED}:
-        return None
-    failed = [attempt.failure for attempt in family.attempts if attempt.failure]
-    return _told(failed[-1]) if failed else None
-
-
-def _told(failure: Any) -> dict[str, Any]:
-    code = BY_SLUG.get(str(failure.get("code")), BY_SLUG["other"])
-    return {
-        "code": code.slug,
-        "advice": code.advice.value,
-        "customer_message": code.tell_customer,
-        "gateway_code": failure.get("gateway_code"),
-        "message": failure.get("message"),
-    }
-
-
-def _attempt(attempt: Attempt, family: Family) -> dict[str, Any]:
-    return {
-        "id": attempt.id,
-        "number": attempt.number,
-        "gateway": attempt.gateway,
-        "account": attempt.account_id,
-        "gateway_reference": attempt.ref,
-        "status": attempt.state.value,
-        "reason": attempt.reason,
-        "failure": _told(attempt.failure) if attempt.failure else None,
-        "charges": [_charge(charge) for charge in family.charges if charge.attempt_id == attempt.id],
-        "created_at": instant(attempt.created_at),
-    }
-
-
-def _charge(charge: Charge) -> dict[str, Any]:
-    shown = ("method", "brand", "last4", "vpa", "bank", "wallet")
-    return {
-        "id": charge.id,
-        "gateway_reference": charge.ref,
-        "status": charge.state.value,
-        "amount": charge.amount,
-        "currency": charge.currency,
-        "amount_captured": charge.captured,
-        "amount_refunded": charge.refunded_seen,
-        "method": {name: charge.detail[name] for name in shown if charge.detail.get(name) is not None},
-        "created_at": instant(charge.made_at),
-    }
+    return records.payment(family) | {"checkout": checkout(ctx, family, outcome)}
 
 
 def checkout(ctx: Context, family: Family, outcome: Outcome | None = None) -> dict[str, Any] | None:
@@ -137,9 +55,37 @@ def checkout(ctx: Context, family: Family, outcome: Outcome | None = None) -> di
     if attempt is not None and attempt.ref is not None:
         details |= {"gateway": attempt.gateway, "methods": list(routing.methods(attempt.gateway, p.currency))}
         details |= {attempt.gateway: _for_browser(ctx, attempt)}
+    if others := failover.offers(ctx, family):
+        details["next"] = [_offer(choice, p.currency) for choice in others]
     if isinstance(outcome, Accepted) and outcome.next_action is not None:
         details["next_action"] = dict(outcome.next_action) | {"client_secret": outcome.client_secret}
     return details
+
+
+def _offer(choice: Choice, currency: str) -> dict[str, Any]:
+    """Another gateway that the customer may change to, now that a try has failed."""
+    methods = list(routing.methods(choice.gateway, currency))
+    return {"gateway": choice.gateway, "methods": methods, "reason": choice.reason}
+
+
+def routing_answer(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Where a payment would go, and what routing thinks of every gateway, best first."""
+    able = [one.gateway for one in verdicts if one.obstacle is None and not (one.down and one.down.away)]
+    places = {gateway: place for place, gateway in enumerate(able, start=1)}
+    return {
+        "gateway": able[0] if able else None,
+        "gateways": [_verdict(one, places.get(one.gateway)) for one in verdicts],
+    }
+
+
+def _verdict(asked: Verdict, place: int | None) -> dict[str, Any]:
+    return {
+        "gateway": asked.gateway,
+        "place": place,
+        "reason": asked.reason if asked.obstacle is None else None,
+        "obstacle": asked.obstacle,
+        "health": {"answers": not asked.down.away, "because": asked.down.because} if asked.down else None,
+    }
 
 
 def _for_browser(ctx: Context, attempt: Attempt) -> dict[str, Any]:
@@ -190,4 +136,63 @@ def api_key(key: ApiKey) -> dict[str, Any]:
         "created_by": key.created_by,
         "created_at": instant(key.created_at),
         "revoked_at": instant(key.revoked_at),
+    }
+
+
+def event(row: Event) -> dict[str, Any]:
+    """An event as it is delivered, listed and streamed: the Standard Webhooks payload, and where it stands in the order."""
+    return {
+        "id": row.id,
+        "type": row.type,
+        "timestamp": instant(row.created_at),
+        "mode": row.mode,
+        "sequence": row.sequence,
+        "version": row.version,
+        "data": row.object,
+    }
+
+
+def endpoint(row: Endpoint) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "object": "endpoint",
+        "mode": row.mode,
+        "url": row.url,
+        "description": row.description,
+        "types": row.types,
+        "enabled": row.disabled_at is None,
+        "disabled_at": instant(row.disabled_at),
+        "disabled_because": row.disabled_because,
+        "failing_since": instant(row.failing_since),
+        "created_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
+    }
+
+
+def delivery(row: Delivery) -> dict[str, Any]:
+    return {
+        "event": row.event_id,
+        "object": "delivery",
+        "endpoint": row.endpoint_id,
+        "type": row.type,
+        "about": row.object_id,
+        "version": row.version,
+        "sequence": row.sequence,
+        "status": row.outcome or "pending",
+        "tries": row.tries,
+        "next_try_at": instant(row.next_check_at),
+        "ended_at": instant(row.ended_at),
+        "last_try": attempted(row.last) if row.last else None,
+    }
+
+
+def attempted(one: Try) -> dict[str, Any]:
+    """One try of a delivery. `status` is null where no whole answer came."""
+    return {
+        "number": one.number,
+        "at": instant(one.at),
+        "duration_ms": one.duration_ms,
+        "status": one.status,
+        "answer": one.answer,
+        "error": one.error,
     }

@@ -5,9 +5,10 @@ as one; and a cancelled job would be deleted, so cancellation becomes a retry.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -16,8 +17,9 @@ from pgqueuer.core.executors import EntrypointExecutor
 from pgqueuer.errors import RetryRequested
 from pgqueuer.models import Job
 
+from counterfoil.courier import TOTAL_S
 from counterfoil.domain.errors import DatabaseAwayError
-from counterfoil.services import attempts, inbox, sweeping
+from counterfoil.services import delivering, hearing, inbox, recovering, settling, silence, sweeping
 from counterfoil.services.context import Context
 from counterfoil.store import queue
 
@@ -36,6 +38,22 @@ HANDS: Final = 5
 PRUNE_EVERY_S: Final = 3600.0
 # The first look after a jump of the sandbox's clock or a start is at once, then one look a second.
 SWEEP_EVERY_S: Final = 1.0
+# A silence is told after ten minutes; a quarter of a minute more or less is nothing to it.
+SILENCE_EVERY_S: Final = 15.0
+# Between two rounds of telling the merchant's own backend, which wait by themselves where there is nothing to tell.
+TELL_EVERY_S: Final = 0.1
+
+# What is done from time to time: name → every so many seconds, and the sweep.
+SWEEPS: Final[Mapping[str, tuple[float, Callable[[Context], Awaitable[object]]]]] = {
+    "sweep inbox": (SWEEP_EVERY_S, sweeping.due_letters),
+    "sweep payments": (SWEEP_EVERY_S, sweeping.due_payments),
+    "sweep lists": (SWEEP_EVERY_S, recovering.due_lists),
+    "watch for silence": (SILENCE_EVERY_S, silence.watch),
+    "prune": (PRUNE_EVERY_S, sweeping.prune),
+    "tell endpoints": (TELL_EVERY_S, delivering.tell),
+    "tell the callback": (TELL_EVERY_S, hearing.tell),
+    "prune events": (PRUNE_EVERY_S, delivering.prune),
+}
 
 log = structlog.get_logger()
 
@@ -65,13 +83,8 @@ async def work(ctx: Context, url: str, stop: asyncio.Event) -> None:
             yield jobs
 
     sweeps = [
-        asyncio.create_task(
-            _every(SWEEP_EVERY_S, stop, lambda: sweeping.due_letters(ctx)), name="sweep inbox"
-        ),
-        asyncio.create_task(
-            _every(SWEEP_EVERY_S, stop, lambda: sweeping.due_payments(ctx)), name="sweep payments"
-        ),
-        asyncio.create_task(_every(PRUNE_EVERY_S, stop, lambda: sweeping.prune(ctx)), name="prune"),
+        asyncio.create_task(_every(seconds, stop, partial(sweep, ctx)), name=name)
+        for name, (seconds, sweep) in SWEEPS.items()
     ]
     try:
         await run(
@@ -88,6 +101,7 @@ async def work(ctx: Context, url: str, stop: asyncio.Event) -> None:
     finally:
         stop.set()
         await asyncio.gather(*sweeps, return_exceptions=True)
+        await ctx.hands.rest(TOTAL_S)
 
 
 def _bind(ctx: Context, jobs: PgQueuer, hands: asyncio.Semaphore) -> None:
@@ -99,7 +113,7 @@ def _bind(ctx: Context, jobs: PgQueuer, hands: asyncio.Semaphore) -> None:
 
     @jobs.entrypoint(queue.LOOK_AFTER, executor_factory=KeepOnCancel)
     async def look_after(job: Job) -> None:
-        await attempts.capture_due(ctx, (job.payload or b"").decode())
+        await settling.look_after(ctx, (job.payload or b"").decode())
 
 
 async def _understand(ctx: Context, letter_id: str) -> None:
@@ -114,15 +128,16 @@ async def _understand(ctx: Context, letter_id: str) -> None:
 
 
 async def _every(seconds: float, stop: asyncio.Event, sweep: Callable[[], Awaitable[object]]) -> None:
-    """Sweep, wait, and sweep again; a sweep that fails is told and tried again."""
+    """Sweep, wait, and sweep again, without the wait where it says there is more; one that fails is tried again."""
     while not stop.is_set():
+        more: object = False
         try:
-            await sweep()
+            more = await sweep()
         except DatabaseAwayError:
             log.warning("sweep skipped", reason="database away")
         except Exception as error:
             log.exception("sweep failed", error=type(error).__name__)
         try:
-            await asyncio.wait_for(stop.wait(), seconds)
+            await asyncio.wait_for(stop.wait(), 0 if more is True else seconds)
         except TimeoutError:
             continue

@@ -30,6 +30,22 @@ async def record(
     )
 
 
+async def of_account(
+    conn: Connection, account_id: str, *, at: datetime, action: str, detail: Mapping[str, Any]
+) -> None:
+    """Record what the service decided about a gateway account."""
+    await conn.execute(
+        """
+        INSERT INTO audit (merchant_id, mode, at, actor, action, object_id, detail)
+        SELECT merchant_id, mode, $2, 'service', $3, id, $4 FROM gateway_accounts WHERE id = $1
+        """,
+        account_id,
+        at,
+        action,
+        dict(detail),
+    )
+
+
 async def open_exception(
     conn: Connection,
     *,
@@ -41,12 +57,12 @@ async def open_exception(
     payment_id: str | None,
     sentence: str,
     now: datetime,
-) -> None:
-    """Call a person, once for this kind and subject."""
-    await conn.execute(
+) -> bool:
+    """Call a person, once for this kind and subject. False where one was called before."""
+    opened = await conn.fetchval(
         """
         INSERT INTO exceptions (id, merchant_id, mode, kind, subject, payment_id, sentence, opened_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (kind, subject) DO NOTHING
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (kind, subject) DO NOTHING RETURNING id
         """,
         id_,
         merchant_id,
@@ -55,6 +71,18 @@ async def open_exception(
         subject,
         payment_id,
         sentence,
+        now,
+    )
+    return opened is not None
+
+
+async def resolve_exceptions(conn: Connection, *, kind: str, about: str, now: datetime) -> None:
+    """Close the open ones of this kind whose subject begins with what they are about, and a stroke."""
+    await conn.execute(
+        "UPDATE exceptions SET resolved_at = $3"
+        " WHERE resolved_at IS NULL AND kind = $1 AND starts_with(subject, $2 || '/')",
+        kind,
+        about,
         now,
     )
 

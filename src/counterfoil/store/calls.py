@@ -1,7 +1,8 @@
 """Our intents: the rows that are committed before a call leaves, and what became of it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from counterfoil.domain.call import Settled, Verb
 from counterfoil.store.database import Connection
@@ -28,6 +29,10 @@ class Call:
         return self.settled not in {None, Settled.UNKNOWN}
 
 
+# A call without an outcome is asked about first after this long.
+FIRST_CHECK: Final = timedelta(seconds=30)
+
+
 class CallInFlightError(Exception):
     """This attempt has a call whose outcome is not known: one at a time."""
 
@@ -35,10 +40,15 @@ class CallInFlightError(Exception):
 async def begin(conn: Connection, call: Call) -> None:
     """Write the intent. Raises CallInFlightError where the attempt has an unsettled call.
 
-    A unique index refuses; the enclosing transaction stays usable.
+    A unique index refuses; the enclosing transaction stays usable. The payment is asked about soon from now on, however
+    long it has waited between two checks, in case nobody lives to write the outcome.
     """
     begun = await conn.fetchval(
         """
+        WITH soon AS (
+            UPDATE payments SET next_check_at = $8::timestamptz + $9::interval, checks = 0
+            WHERE id = $2 AND (next_check_at IS NULL OR next_check_at > $8::timestamptz + $9::interval)
+        )
         INSERT INTO calls (id, payment_id, attempt_id, verb, key, charge_ref, amount, started_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         ON CONFLICT (attempt_id) WHERE settled IS NULL OR settled = 'unknown' DO NOTHING RETURNING id
@@ -51,6 +61,7 @@ async def begin(conn: Connection, call: Call) -> None:
         call.charge_ref,
         call.amount,
         call.started_at,
+        FIRST_CHECK,
     )
     if begun is None:
         raise CallInFlightError(call.attempt_id)

@@ -145,12 +145,10 @@ async def prepare(conn: "asyncpg.Connection[asyncpg.Record] | Connection") -> No
     await conn.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=_decode, format="binary")
 
 
-async def _as_it_was(conn: "asyncpg.Connection[asyncpg.Record] | Connection") -> None:
-    """Ready a connection for its next user. Nothing of ours outlives a transaction, so that only one that was cut off
-    is worth the round trip that asyncpg makes after every use.
+async def _as_it_was(_conn: "asyncpg.Connection[asyncpg.Record] | Connection") -> None:
+    """Ready a connection for its next user. asyncpg has rolled back what was cut off before it asks; nothing else of
+    ours outlives a transaction, so that the round trip it would make after every use would find nothing to do.
     """
-    if conn.is_in_transaction():
-        await conn.reset()
 
 
 def _encode(value: Any) -> bytes:

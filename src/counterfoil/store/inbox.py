@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -46,12 +46,15 @@ class Letter:
     received_at: datetime
     last_delivery_at: datetime
     processed_at: datetime | None
+    secret_id: str
 
 
 _LETTER: Final = ", ".join(Letter.__dataclass_fields__)
 
-# A duplicate counts a delivery, and re-arms what was parked or dead: the gateway says it again, so look again.
-_STORE: Final = """
+# In the place of the secret that vouched for it: we asked the gateway for this one ourselves.
+RECOVERED: Final = "recovered"
+
+_INSERT: Final = """
     INSERT INTO inbox (id, merchant_id, account_id, gateway, mode, dedupe_key, secret_id, headers, body, status,
                        deliveries, next_check_at, received_at, last_delivery_at)
     SELECT id, merchant_id, account_id, gateway, mode, dedupe_key, secret_id, headers, body, 'received',
@@ -59,15 +62,24 @@ _STORE: Final = """
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[],
                 $9::bytea[], $10::int[], $11::timestamptz[])
          AS d (id, merchant_id, account_id, gateway, mode, dedupe_key, secret_id, headers, body, deliveries, received_at)
+"""
+# A duplicate counts a delivery, and re-arms what was parked or dead: the gateway says it again, so look again. One of
+# what we had asked for ourselves is the gateway's own word at last.
+_STORE: Final = f"""
+    {_INSERT}
     ON CONFLICT (account_id, dedupe_key) DO UPDATE SET
         deliveries = inbox.deliveries + excluded.deliveries,
         last_delivery_at = excluded.last_delivery_at,
         status = CASE WHEN inbox.status IN ('parked', 'dead') THEN 'received' ELSE inbox.status END,
         tries = CASE WHEN inbox.status IN ('parked', 'dead') THEN 0 ELSE inbox.tries END,
         next_check_at = CASE WHEN inbox.status IN ('parked', 'dead') THEN excluded.next_check_at
-                             ELSE inbox.next_check_at END
+                             ELSE inbox.next_check_at END,
+        secret_id = CASE WHEN inbox.secret_id = '{RECOVERED}' THEN excluded.secret_id ELSE inbox.secret_id END,
+        headers = CASE WHEN inbox.secret_id = '{RECOVERED}' THEN excluded.headers ELSE inbox.headers END
     RETURNING id, status
 """
+# What is there already was delivered, or asked for before: it is left as it is.
+_STORE_MISSING: Final = f"{_INSERT} ON CONFLICT (account_id, dedupe_key) DO NOTHING RETURNING id"
 
 
 async def store(conn: Connection, deliveries: Sequence[Delivery]) -> None:
@@ -79,18 +91,40 @@ async def store(conn: Connection, deliveries: Sequence[Delivery]) -> None:
         merged[key] = (first, count + 1)
     # Sorted, so that two processes storing the same events take their locks in one order.
     rows = [(first, count) for _, (first, count) in sorted(merged.items())]
-    stored = await conn.fetch(
-        _STORE,
-        *(
-            [getattr(first, name) for first, _ in rows]
-            for name in ("id", "merchant_id", "account_id", "gateway", "mode", "dedupe_key", "secret_id")
-        ),
-        [dict(first.headers) for first, _ in rows],
-        [first.body for first, _ in rows],
-        [count for _, count in rows],
-        [first.received_at for first, _ in rows],
-    )
+    stored = await conn.fetch(_STORE, *_columns(rows))
     await queue.enqueue(conn, queue.UNDERSTAND, [row["id"] for row in stored if row["status"] == "received"])
+
+
+async def missing(conn: Connection, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Those of one account that are not in the inbox, each once."""
+    by_key = {delivery.dedupe_key: delivery for delivery in deliveries}
+    rows = await conn.fetch(
+        "SELECT dedupe_key FROM inbox WHERE account_id = ANY($1) AND dedupe_key = ANY($2)",
+        [delivery.account_id for delivery in deliveries[:1]],
+        list(by_key),
+    )
+    there = {row["dedupe_key"] for row in rows}
+    return [delivery for key, delivery in by_key.items() if key not in there]
+
+
+async def store_missing(conn: Connection, deliveries: Sequence[Delivery]) -> int:
+    """Store those that are not there, and enqueue the work of understanding them; how many those were."""
+    rows = sorted(((delivery, 1) for delivery in deliveries), key=lambda row: row[0].dedupe_key)
+    stored = await conn.fetch(_STORE_MISSING, *_columns(rows))
+    await queue.enqueue(conn, queue.UNDERSTAND, [row["id"] for row in stored])
+    return len(stored)
+
+
+def _columns(rows: Sequence[tuple[Delivery, int]]) -> list[list[Any]]:
+    """The values of _INSERT, a list a column: of each delivery and how often it came."""
+    names = ("id", "merchant_id", "account_id", "gateway", "mode", "dedupe_key", "secret_id")
+    return [
+        *([getattr(delivery, name) for delivery, _ in rows] for name in names),
+        [dict(delivery.headers) for delivery, _ in rows],
+        [delivery.body for delivery, _ in rows],
+        [count for _, count in rows],
+        [delivery.received_at for delivery, _ in rows],
+    ]
 
 
 async def lock(conn: Connection, letter_id: str) -> tuple[Letter, bytes, dict[str, str]] | None:

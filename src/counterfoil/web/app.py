@@ -14,7 +14,7 @@ from counterfoil.services import worker
 from counterfoil.services.context import Context, House
 from counterfoil.services.inbox import Writer
 from counterfoil.services.metrics import Metrics
-from counterfoil.web import assets, hooks, problems
+from counterfoil.web import assets, hooks, problems, reference
 from counterfoil.web.api import answering, payments, webhooks
 from counterfoil.web.checkout.routes import Checkout
 from counterfoil.web.limits import Limits
@@ -42,13 +42,14 @@ def create_app(house: House, *, work: bool) -> FastAPI:
             closing.push_async_callback(writer.stop)
             yield
 
-    app = FastAPI(title="Counterfoil", version=VERSION, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="Counterfoil", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.context = ctx
     app.include_router(webhooks.router)
     app.include_router(payments.router)
     doors = hooks.routes(ctx, writer, metrics)
     app.router.routes.extend([*doors, *Checkout(ctx).routes(), *assets.ROUTES])
     _health(app, ctx, metrics)
+    reference.install(app)
     problems.install(app)
     app.add_middleware(hooks.Ahead, endpoints={door.path: door.endpoint for door in doors})
     app.add_middleware(Limits)

@@ -23,6 +23,7 @@ NAMES: Final = (
     "checkout/razorpay.js",
     "checkout/result.js",
     "checkout/stripe.js",
+    "reference/page.css",
 )
 TYPES: Final = {
     ".css": "text/css; charset=utf-8",

@@ -22,6 +22,13 @@ _BY_STATUS: Final = {
     405: Problem.METHOD_NOT_ALLOWED,
     413: Problem.TOO_LARGE,
 }
+# A breaker lets a payment try again after half a minute at first.
+_RETRY_AFTER_S: Final = {
+    Problem.DATABASE_AWAY: "1",
+    Problem.IDEMPOTENCY_IN_FLIGHT: "1",
+    Problem.GATEWAY_AWAY: "30",
+}
+_FAULTS: Final = {"missing": "this is needed", "extra_forbidden": "there is no such field"}
 
 log = structlog.get_logger()
 
@@ -40,9 +47,7 @@ def document(problem: Problem, detail: str, **facts: Any) -> dict[str, Any]:
 
 
 def response(problem: Problem, detail: str, **facts: Any) -> Response:
-    headers = (
-        {"Retry-After": "1"} if problem in {Problem.DATABASE_AWAY, Problem.IDEMPOTENCY_IN_FLIGHT} else {}
-    )
+    headers = {"Retry-After": _RETRY_AFTER_S[problem]} if problem in _RETRY_AFTER_S else {}
     if problem is Problem.NOT_AUTHENTICATED:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(
@@ -68,9 +73,17 @@ async def _ours(_request: Request, error: Exception) -> Response:
 
 async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  registered for this class alone
-    wrong = [{"field": _place(item["loc"]), "problem": item["msg"]} for item in error.errors()]
+    wrong = [
+        {"field": _place(item["loc"]), "problem": _fault(item["type"], item["msg"])}
+        for item in error.errors()
+    ]
     first = wrong[0]
     return response(Problem.INVALID_REQUEST, f"{first['field']}: {first['problem']}.", errors=wrong)
+
+
+def _fault(kind: str, said: str) -> str:
+    """What is wrong there, in our words where pydantic speaks of its own."""
+    return _FAULTS.get(kind) or said.removeprefix("Value error, ")
 
 
 def _place(loc: tuple[Any, ...]) -> str:

@@ -43,10 +43,14 @@ async def test_the_gateway_has_the_parts_that_razorpay_has():
     async with client() as http:
         gateway = connected(http)
     assert (gateway.name, gateway.account_id, gateway.mode) == ("razorpay", "gwa_1", "sandbox")
-    assert gateway.collect is gateway.vouch
+    assert gateway.collect is gateway.vouch is gateway.refunds
     assert (gateway.speak, gateway.confirm, gateway.cancel) == (speak, None, None)
     assert gateway.public_key == "rzp_test_counterfoil"
-    assert gateway.collect.repeat == {Verb.OPEN: Repeat.HARMLESS, Verb.CAPTURE: Repeat.SINGLE_SHOT}
+    assert gateway.collect.repeat == {
+        Verb.OPEN: Repeat.HARMLESS,
+        Verb.CAPTURE: Repeat.SINGLE_SHOT,
+        Verb.REFUND: Repeat.KEYED,
+    }
     assert "counterfoil_secret" not in repr(gateway)
 
 

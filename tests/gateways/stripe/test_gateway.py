@@ -45,7 +45,7 @@ async def test_the_gateway_has_the_parts_that_stripe_has():
     async with client() as http:
         gateway = connected(http)
     assert (gateway.name, gateway.account_id, gateway.mode) == ("stripe", "gwa_1", "sandbox")
-    assert gateway.collect is gateway.confirm is gateway.cancel
+    assert gateway.collect is gateway.confirm is gateway.cancel is gateway.refunds
     assert (gateway.speak, gateway.vouch, gateway.public_key) == (speak, None, "pk_test_counterfoil_1")
     assert gateway.collect.repeat == dict.fromkeys(Verb, Repeat.KEYED)
     assert "sk_test" not in repr(gateway)

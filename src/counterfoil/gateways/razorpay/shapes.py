@@ -51,6 +51,14 @@ class Order(msgspec.Struct):
     receipt: str | None = None
 
 
+class Entity(msgspec.Struct):
+    """By what any object may be known here."""
+
+    id: Id
+    order_id: Id | None = None
+    payment_id: Id | None = None
+
+
 class AcquirerData(msgspec.Struct):
     arn: str | None = None
     rrn: str | None = None
@@ -66,6 +74,7 @@ class Refund(msgspec.Struct):
     acquirer_data: AcquirerData | list[Any] | None = None
     speed_processed: str | None = None
     speed_requested: str | None = None
+    notes: Notes = None
 
 
 class Dispute(msgspec.Struct):

@@ -19,6 +19,7 @@ NAME: Final = "razorpay"
 # Where our ids travel in an order's notes; the attempt's is its receipt too.
 ATTEMPT_LABEL: Final = "counterfoil_attempt"
 PAYMENT_LABEL: Final = "counterfoil_payment"
+REFUND_LABEL: Final = "counterfoil_refund"
 
 _PAYMENT: Final = {
     "created": Kind.CHARGE_CREATED,
@@ -145,8 +146,13 @@ def _of_dispute(
 
 
 def reference(notes: Notes) -> str | None:
-    """Our attempt id in the notes; empty notes are a list."""
-    ours = notes.get(ATTEMPT_LABEL) if isinstance(notes, Mapping) else None
+    """Our attempt id in the notes."""
+    return labelled(notes, ATTEMPT_LABEL)
+
+
+def labelled(notes: Notes, label: str) -> str | None:
+    """One of our ids in the notes; empty notes are a list."""
+    ours = notes.get(label) if isinstance(notes, Mapping) else None
     return ours if isinstance(ours, str) else None
 
 

@@ -26,8 +26,16 @@ from counterfoil.gateways.base import (
 from counterfoil.gateways.http import Http, Request, unwritable
 from counterfoil.gateways.stripe import form, speak
 from counterfoil.gateways.stripe.answers import accepted, judge
-from counterfoil.gateways.stripe.shapes import Charge, Intent, Page
-from counterfoil.gateways.stripe.translate import ATTEMPT_LABEL, NAME, PAYMENT_LABEL, of_charge
+from counterfoil.gateways.stripe.recovering import Events
+from counterfoil.gateways.stripe.shapes import Charge, Intent, Page, Refund
+from counterfoil.gateways.stripe.translate import (
+    ATTEMPT_LABEL,
+    NAME,
+    PAYMENT_LABEL,
+    REFUND_LABEL,
+    of_charge,
+    of_refund,
+)
 from counterfoil.gateways.wire import agree, decode, labels, plain, url
 
 BASE_URL: Final = "https://api.stripe.com"
@@ -62,15 +70,16 @@ _NAMES: Final = {
     Verb.CONFIRM: "payment_intents.confirm",
     Verb.CAPTURE: "payment_intents.capture",
     Verb.CANCEL: "payment_intents.cancel",
+    Verb.REFUND: "refunds.create",
 }
-T = TypeVar("T", Charge, Intent)
+T = TypeVar("T", Charge, Intent, Refund)
 
 
 def connect(
     http: Http, *, account_id: str, mode: str, base_url: str = BASE_URL, secret_key: str, publishable_key: str
 ) -> Gateway:
     """Stripe for one account and mode ("sandbox" or "live")."""
-    calls = Calls(http, live=mode == "live", base_url=base_url, secret_key=secret_key)
+    calls = Calls(http, account_id=account_id, live=mode == "live", base_url=base_url, secret_key=secret_key)
     return Gateway(
         name=NAME,
         account_id=account_id,
@@ -78,6 +87,8 @@ def connect(
         collect=calls,
         confirm=calls,
         cancel=calls,
+        refunds=calls,
+        recover=Events(http, base_url=base_url, headers=_headers(secret_key)),
         speak=speak,
         script=SCRIPT if base_url == BASE_URL else Script.of_one_origin(url(base_url, "js")),
         public_key=publishable_key,
@@ -85,15 +96,16 @@ def connect(
 
 
 class Calls:
-    """Collect, Confirm and Cancel of `gateways.base`."""
+    """Collect, Confirm, Cancel and Refunds of `gateways.base`."""
 
     repeat: Mapping[Verb, Repeat] = dict.fromkeys(Verb, Repeat.KEYED)
 
-    def __init__(self, http: Http, *, live: bool, base_url: str, secret_key: str) -> None:
+    def __init__(self, http: Http, *, account_id: str, live: bool, base_url: str, secret_key: str) -> None:
         self._http = http
+        self._account_id = account_id
         self._live = live
         self._base = base_url
-        self._headers = {"Authorization": f"Bearer {secret_key}", "Stripe-Version": VERSION}
+        self._headers = _headers(secret_key)
 
     async def open(self, opening: Opening, *, key: str) -> Outcome:
         try:
@@ -115,7 +127,9 @@ class Calls:
                 **METADATA,
             ),
         }
-        return await self._post(Verb.OPEN, (), params, key, lambda body: self._opened(opening, body))
+        return await self._post(
+            Verb.OPEN, ("payment_intents",), params, key, lambda body: self._opened(opening, body)
+        )
 
     async def confirm(self, ref: str, method: Method, *, key: str, return_url: str | None) -> Outcome:
         params: Mapping[str, form.Value] = {
@@ -126,7 +140,7 @@ class Calls:
             "expand": ["latest_charge"],
         }
         return await self._post(
-            Verb.CONFIRM, (ref, "confirm"), params, key, lambda body: self._told(ref, body)
+            Verb.CONFIRM, ("payment_intents", ref, "confirm"), params, key, lambda body: self._told(ref, body)
         )
 
     async def capture(self, ref: str, charge_ref: str, amount: Money, *, key: str) -> Outcome:
@@ -139,12 +153,44 @@ class Calls:
         except AmountNotValidError as error:
             return unwritable(error)
         return await self._post(
-            Verb.CAPTURE, (ref, "capture"), params, key, lambda body: self._told(ref, body, charge_ref)
+            Verb.CAPTURE,
+            ("payment_intents", ref, "capture"),
+            params,
+            key,
+            lambda body: self._told(ref, body, charge_ref),
         )
 
     async def cancel(self, ref: str, *, key: str) -> Outcome:
         params: Mapping[str, form.Value] = {"expand": ["latest_charge"]}
-        return await self._post(Verb.CANCEL, (ref, "cancel"), params, key, lambda body: self._told(ref, body))
+        path = ("payment_intents", ref, "cancel")
+        return await self._post(Verb.CANCEL, path, params, key, lambda body: self._told(ref, body))
+
+    async def refund(self, charge_ref: str, amount: Money, *, reference: str, key: str) -> Outcome:
+        try:
+            params: Mapping[str, form.Value] = {
+                "charge": charge_ref,
+                "amount": to_wire(NAME, amount),
+                "metadata": {REFUND_LABEL: reference},
+            }
+        except AmountNotValidError as error:
+            return unwritable(error)
+        return await self._post(
+            Verb.REFUND,
+            ("refunds",),
+            params,
+            key,
+            lambda body: _refunded(charge_ref, decode(body, Refund), body),
+        )
+
+    async def find_refund(self, charge_ref: str, *, reference: str) -> Outcome:
+        found: list[Accepted] = []
+
+        def keep(refund: Refund) -> None:
+            if (refund.metadata or {}).get(REFUND_LABEL) == reference:
+                found.append(_refunded(charge_ref, refund, b""))
+
+        listed = await self._list("refunds", {"charge": charge_ref}, Page[Refund], keep)
+        return found[0] if found else listed
 
     async def look_up(self, ref: str) -> Outcome:
         """The intent, and every charge tried on it: the intent itself names only the latest."""
@@ -212,9 +258,10 @@ class Calls:
     ) -> Outcome:
         request = Request(
             gateway=NAME,
+            account_id=self._account_id,
             call=_NAMES[verb],
             method="POST",
-            url=url(self._base, "v1", "payment_intents", *path),
+            url=url(self._base, "v1", *path),
             headers=self._headers
             | {"Idempotency-Key": key, "Content-Type": "application/x-www-form-urlencoded"},
             body=form.encode(params),
@@ -226,6 +273,7 @@ class Calls:
     ) -> Outcome:
         request = Request(
             gateway=NAME,
+            account_id=self._account_id,
             call=call,
             method="GET",
             url=url(self._base, "v1", *path, query=query),
@@ -259,5 +307,15 @@ class Calls:
         return Unknown(message=f"Stripe lists more than {MAX_PAGES * PAGE} {noun}; not all were read.")
 
 
+def _refunded(charge_ref: str, refund: Refund, body: bytes) -> Accepted:
+    agree("charge", charge_ref, refund.charge)
+    return Accepted(ref=refund.id, reports=(of_refund(refund),), raw=body)
+
+
 def _reference(intent: Intent) -> str | None:
     return (intent.metadata or {}).get(ATTEMPT_LABEL)
+
+
+def _headers(secret_key: str) -> dict[str, str]:
+    """What every call carries."""
+    return {"Authorization": f"Bearer {secret_key}", "Stripe-Version": VERSION}

@@ -135,6 +135,7 @@ class Refund(msgspec.Struct, tag_field="object", tag="refund"):
     failure_reason: str | None = None
     pending_reason: str | None = None
     reason: str | None = None
+    metadata: dict[str, str] | None = None
 
 
 class EvidenceDetails(msgspec.Struct):

@@ -32,6 +32,7 @@ NAME: Final = "stripe"
 # Where our ids travel in an intent's metadata, which its charges copy.
 ATTEMPT_LABEL: Final = "counterfoil_attempt"
 PAYMENT_LABEL: Final = "counterfoil_payment"
+REFUND_LABEL: Final = "counterfoil_refund"
 
 # What an intent's status says of the attempt, and of its latest charge where we are given no more than its id.
 # A status that speaks of the charge alone says nothing new of the attempt.

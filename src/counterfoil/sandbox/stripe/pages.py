@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from counterfoil.domain.money import Money
 from counterfoil.sandbox.control import acts
 from counterfoil.sandbox.index import TEMPLATES
 from counterfoil.sandbox.stripe.api import CORS
@@ -81,7 +82,8 @@ def _show(world: World) -> Page:
 
 
 def _page(intent: Json | None, status: int) -> Response:
-    page = TEMPLATES.get_template("three_d_secure.html").render(intent=intent)
+    amount = intent and Money(intent["amount"], intent["currency"].upper())
+    page = TEMPLATES.get_template("three_d_secure.html").render(intent=intent, amount=amount)
     return HTMLResponse(page, status)
 
 

@@ -53,6 +53,14 @@ class AttemptAnswer(BaseModel):
     created_at: str
 
 
+class OfferAnswer(BaseModel):
+    """Another gateway that the customer may change to: POST …/attempts, or the button on the hosted page."""
+
+    gateway: str
+    methods: list[str]
+    reason: str
+
+
 class CheckoutAnswer(BaseModel):
     """Where and how the customer pays: the hosted page, or what a page of your own needs."""
 
@@ -63,6 +71,7 @@ class CheckoutAnswer(BaseModel):
     stripe: dict[str, Any] | None = None
     razorpay: dict[str, Any] | None = None
     next_action: dict[str, Any] | None = None
+    next: list[OfferAnswer] | None = None
 
 
 class PaymentAnswer(BaseModel):
@@ -78,6 +87,7 @@ class PaymentAnswer(BaseModel):
     amount_refunded: int
     capture: str
     gateway: str | None
+    method: str | None
     reference: str | None
     description: str | None
     customer: dict[str, Any]
@@ -92,6 +102,26 @@ class PaymentAnswer(BaseModel):
     created_at: str
     updated_at: str
     version: int
+
+
+class Health(BaseModel):
+    answers: bool
+    because: str
+
+
+class RoutingVerdict(BaseModel):
+    """What routing thinks of one gateway; `place` is None where it would not be asked."""
+
+    gateway: str
+    place: int | None
+    reason: str | None
+    obstacle: str | None
+    health: Health | None
+
+
+class RoutingAnswer(BaseModel):
+    gateway: str | None = Field(description="where the payment would go; null where nothing can take it now")
+    gateways: list[RoutingVerdict]
 
 
 class PaymentList(BaseModel):

@@ -9,15 +9,24 @@ from fastapi.responses import JSONResponse
 from counterfoil.domain import ids
 from counterfoil.domain.errors import InvalidRequestError, NotFoundError
 from counterfoil.domain.payment import Status
+from counterfoil.domain.routing import Feature
+from counterfoil.domain.routing_policy import Question
 from counterfoil.gateways.base import Method
-from counterfoil.services import payments, views
+from counterfoil.services import choosing, payments, views
 from counterfoil.services.idempotency import Resume
 from counterfoil.services.payments import Answer, NewPayment
 from counterfoil.store import timeline
 from counterfoil.store.payments import Filter
 from counterfoil.web.api.answering import hold_of, once
-from counterfoil.web.api.answers import PROBLEMS, PaymentAnswer, PaymentList, Timeline, says
-from counterfoil.web.api.shapes import CapturePayment, ConfirmPayment, CreatePayment, Nothing
+from counterfoil.web.api.answers import PROBLEMS, PaymentAnswer, PaymentList, RoutingAnswer, Timeline, says
+from counterfoil.web.api.shapes import (
+    CapturePayment,
+    ChangeGateway,
+    ConfirmPayment,
+    CreatePayment,
+    ExplainRouting,
+    Nothing,
+)
 from counterfoil.web.api.strict import StrictRoute
 from counterfoil.web.security import InContext, Support, Viewer
 
@@ -49,6 +58,7 @@ def _new(id_: str, asked: CreatePayment) -> NewPayment:
         capture=asked.capture,
         gateway=asked.gateway,
         method=asked.method(),
+        method_hint=asked.hint,
         reference=asked.reference,
         description=asked.description,
         customer=asked.customer.model_dump(exclude_none=True) if asked.customer else {},
@@ -97,6 +107,31 @@ def _instant(name: str, moment: datetime | None) -> datetime | None:
         return views.in_utc(moment) if moment else None
     except OverflowError:
         raise InvalidRequestError(f"{name} is too far away.", field=name) from None
+
+
+@router.post("/routing/explain", response_model=None, responses=says(RoutingAnswer))
+async def explain(ctx: InContext, caller: Viewer, asked: ExplainRouting) -> dict[str, Any]:
+    """Which gateway a payment would go to and why, without paying; best first, those that cannot take it last."""
+    needs = (Feature.SERVER_CONFIRM,) if asked.confirm else ()
+    question = Question(asked.money(), asked.method, asked.country)
+    verdicts = choosing.explain(ctx, question, caller.mode, named=asked.gateway, needs=needs)
+    return views.routing_answer(verdicts)
+
+
+@router.post("/{payment_id}/attempts", response_model=None, responses=says(PaymentAnswer))
+async def change_gateway(
+    request: Request, ctx: InContext, caller: Support, payment_id: str, asked: ChangeGateway | None = None
+) -> JSONResponse:
+    """Open a further attempt at another gateway. Every earlier one is fenced first: it can never be charged again."""
+    known("payment", payment_id)
+    gateway = asked.gateway if asked else None
+    return await once(
+        ctx,
+        caller,
+        payment_id,
+        await hold_of(request, caller),
+        lambda _: payments.change_gateway(ctx, caller, payment_id, gateway),
+    )
 
 
 @router.get("/{payment_id}", response_model=None, responses=says(PaymentAnswer))

@@ -12,6 +12,7 @@ Short = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Token = Annotated[str, StringConstraints(min_length=3, max_length=255, pattern=r"^[A-Za-z0-9_\-]+$")]
 Minor = Annotated[StrictInt, Field(gt=0, le=MAX_MINOR, description="minor units of the currency")]
+MethodName = Literal["card", "upi", "netbanking", "wallet", "emi", "redirect", "bank_debit"]
 # Both gateways keep what we send along: Razorpay fifteen pairs of 256 characters, Stripe fifty of 500. Two are ours.
 METADATA_PAIRS = 13
 LINE_ITEMS = 200
@@ -60,6 +61,9 @@ class CreatePayment(Shape):
     line_items: list[LineItem] = Field(default_factory=list, max_length=LINE_ITEMS)
     capture: Literal["automatic", "manual"] = "automatic"
     gateway: Literal["stripe", "razorpay"] | None = None
+    hint: MethodName | None = Field(
+        default=None, alias="method", description="what the payer is said to use: a hint for routing"
+    )
     payment_method: Token | None = Field(default=None, description="a saved or test method of Stripe (pm_…)")
     confirmation_token: Token | None = Field(
         default=None, description="made by Stripe's fields in the browser"
@@ -87,6 +91,26 @@ class CreatePayment(Shape):
         if not self.confirm:
             return None
         return Method(payment_method=self.payment_method, confirmation_token=self.confirmation_token)
+
+
+class ChangeGateway(Shape):
+    gateway: Literal["stripe", "razorpay"] | None = Field(
+        default=None, description="the best other one, where left out"
+    )
+
+
+class ExplainRouting(Shape):
+    amount: Minor
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{3}$")] = Field(description="ISO 4217")
+    method: MethodName | None = None
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = Field(
+        default=None, description="ISO 3166-1 alpha-2"
+    )
+    gateway: Literal["stripe", "razorpay"] | None = None
+    confirm: bool = Field(default=False, description="as if a payment method were charged at once")
+
+    def money(self) -> Money:
+        return owed(self.amount, self.currency)
 
 
 class ConfirmPayment(Shape):

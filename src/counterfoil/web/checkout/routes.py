@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from counterfoil.domain.errors import CounterfoilError, DatabaseAwayError, NotFoundError
+from counterfoil.domain.errors import CounterfoilError, DatabaseAwayError, NotFoundError, Problem
 from counterfoil.gateways.base import Outcome
-from counterfoil.services import payments
+from counterfoil.services import failover, payments
 from counterfoil.services.context import Context
 from counterfoil.services.payments import Caller
 from counterfoil.services.standing import live_attempt
 from counterfoil.store.payments import Family
+from counterfoil.web.api.answering import within
 from counterfoil.web.checkout import answers, confirming, pages, standing, views, visits
 from counterfoil.web.checkout.confirming import Confirming
 from counterfoil.web.checkout.looks import Looks
@@ -67,6 +68,7 @@ class Checkout:
             Route("/pay/{payment_id}/return", self._page(self.result), methods=["GET"]),
             Route("/pay/{payment_id}/status", _json(self.status), methods=["GET"]),
             Route("/pay/{payment_id}/confirm", _json(self.confirm), methods=["POST"]),
+            Route("/pay/{payment_id}/gateway", self._page(self.change_gateway), methods=["POST"]),
         ]
 
     async def pay(self, request: Request) -> Response:
@@ -99,6 +101,7 @@ class Checkout:
             where=visit.where,
             settings=views.script_settings(self._ctx, payment, attempt, gateway),
             said=_last_try(stands, outcome),
+            others=views.others(self._ctx, visit.family),
         )
 
     async def result(self, request: Request) -> Response:
@@ -134,6 +137,24 @@ class Checkout:
         asked = await confirming.read(request)
         body = await self._confirming.carry_out(visit.caller, visit.family, asked, visit.where.result)
         return _answer(body)
+
+    async def change_gateway(self, request: Request) -> Response:
+        """The customer takes another way to pay: a plain form, so that it works without scripts."""
+        visit = await self._visit(request)
+        if visits.same_origin(request, self._ctx.public_url):
+            form = await request.form(max_files=0, max_fields=1)
+            wanted = str(form.get("gateway", ""))
+            if wanted in {choice.gateway for choice in failover.offers(self._ctx, visit.family)}:
+                await self._change(visit, wanted)
+        return _go(visit.where.page)
+
+    async def _change(self, visit: Visit, gateway: str) -> None:
+        """What stands in the way (paid meanwhile, an unknown outcome) is what the page shows next."""
+        try:
+            await within(payments.change_gateway(self._ctx, visit.caller, visit.family.payment.id, gateway))
+        except CounterfoilError as refused:
+            if refused.problem is Problem.DATABASE_AWAY:
+                raise
 
     async def _visit(self, request: Request) -> Visit:
         payment_id = request.path_params["payment_id"]

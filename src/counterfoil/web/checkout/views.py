@@ -11,6 +11,7 @@ from counterfoil.domain.attempt import Attempt
 from counterfoil.domain.money import Money, to_wire
 from counterfoil.domain.payment import Payment, winner_charge
 from counterfoil.gateways.base import Gateway
+from counterfoil.services import failover
 from counterfoil.services.context import Context
 from counterfoil.store.payments import Family
 from counterfoil.web.checkout.amounts import has_sign, written
@@ -35,6 +36,10 @@ class Addresses:
     @property
     def confirm(self) -> str:
         return f"{self.page}/confirm"
+
+    @property
+    def gateway(self) -> str:
+        return f"{self.page}/gateway"
 
     @property
     def status(self) -> str:
@@ -68,6 +73,15 @@ def _item(item: Mapping[str, Any], currency: str) -> dict[str, Any]:
         "unit": written(Money(unit, currency)),
         "total": written(Money(quantity * unit, currency)),
     }
+
+
+def others(ctx: Context, family: Family) -> list[dict[str, str]]:
+    """The other ways to pay that a customer is offered once a try has failed."""
+    currency = family.payment.currency
+    return [
+        {"gateway": choice.gateway, "methods": methods(choice.gateway, currency)}
+        for choice in failover.offers(ctx, family)
+    ]
 
 
 def back(payment: Payment) -> str | None:

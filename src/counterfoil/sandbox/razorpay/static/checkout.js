@@ -374,8 +374,8 @@
 
     #fail(answer) {
       // Where no payment was made, the request itself was not possible: trying again would not help.
-      const again = answer.error.metadata.payment_id ? " You can try again." : "";
-      this.#warn(answer.error.description + again);
+      const said = answer.error.description.replace(/\.?$/, ".");
+      this.#warn(answer.error.metadata.payment_id ? `${said} You can try again.` : said);
       this.#events.failed(answer);
     }
 

@@ -1,0 +1,118 @@
+"""What is told of things, to callers and to the merchant's own backend: plain values, ready for JSON."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from counterfoil.domain.attempt import Attempt
+from counterfoil.domain.charge import Charge, ChargeState
+from counterfoil.domain.failure import BY_SLUG
+from counterfoil.domain.payment import Status, winner_charge
+from counterfoil.store.payments import Family
+
+
+def instant(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def payment(family: Family) -> dict[str, Any]:
+    """The payment: all that stands written, and no link that lets anybody act."""
+    p = family.payment
+    winner = winner_charge(p.winner_attempt_id, family.charges)
+    surplus = [
+        c for c in family.charges if c.state is ChargeState.CAPTURED and (winner is None or c.id != winner.id)
+    ]
+    return {
+        "id": p.id,
+        "object": "payment",
+        "mode": p.mode,
+        "status": p.status.value,
+        "amount": p.amount,
+        "currency": p.currency,
+        "amount_captured": p.amount_captured,
+        "amount_refunded": p.amount_refunded,
+        "capture": p.capture,
+        "gateway": family.attempts[-1].gateway if family.attempts else p.gateway,
+        "method": p.method,
+        "reference": p.reference,
+        "description": p.description,
+        "customer": dict(p.customer),
+        "metadata": dict(p.metadata),
+        "line_items": list(p.line_items),
+        "return_url": p.return_url,
+        "failure": _failure(family),
+        "attempts": [_attempt(attempt, family) for attempt in family.attempts],
+        "surplus": [_charge(charge) for charge in surplus],
+        "expires_at": instant(p.expires_at),
+        "created_at": instant(p.created_at),
+        "updated_at": instant(p.updated_at),
+        "version": p.version,
+    }
+
+
+def _failure(family: Family) -> dict[str, Any] | None:
+    """Why the last try did not succeed, while nothing has."""
+    if family.payment.status in {Status.AUTHORIZED, Status.CAPTURED, Status.CANCELLED}:
+        return None
+    failed = [attempt.failure for attempt in family.attempts if attempt.failure]
+    return _told(failed[-1]) if failed else None
+
+
+def _told(failure: Any) -> dict[str, Any]:
+    code = BY_SLUG.get(str(failure.get("code")), BY_SLUG["other"])
+    return {
+        "code": code.slug,
+        "advice": code.advice.value,
+        "customer_message": code.tell_customer,
+        "gateway_code": failure.get("gateway_code"),
+        "message": failure.get("message"),
+    }
+
+
+def _attempt(attempt: Attempt, family: Family) -> dict[str, Any]:
+    return {
+        "id": attempt.id,
+        "number": attempt.number,
+        "gateway": attempt.gateway,
+        "account": attempt.account_id,
+        "gateway_reference": attempt.ref,
+        "status": attempt.state.value,
+        "reason": attempt.reason,
+        "failure": _told(attempt.failure) if attempt.failure else None,
+        "charges": [_charge(charge) for charge in family.charges if charge.attempt_id == attempt.id],
+        "created_at": instant(attempt.created_at),
+    }
+
+
+def _charge(charge: Charge) -> dict[str, Any]:
+    shown = ("method", "brand", "last4", "vpa", "bank", "wallet")
+    return {
+        "id": charge.id,
+        "gateway_reference": charge.ref,
+        "status": charge.state.value,
+        "amount": charge.amount,
+        "currency": charge.currency,
+        "amount_captured": charge.captured,
+        "amount_refunded": charge.refunded_seen,
+        "method": {name: charge.detail[name] for name in shown if charge.detail.get(name) is not None},
+        "created_at": instant(charge.made_at),
+    }
+
+
+def alert(
+    *, id_: str, mode: str, kind: str, subject: str, payment_id: str | None, sentence: str, opened_at: datetime
+) -> dict[str, Any]:
+    """What needs a person: `kind` says why, `subject` names the thing."""
+    return {
+        "id": id_,
+        "object": "alert",
+        "mode": mode,
+        "kind": kind,
+        "subject": subject,
+        "payment": payment_id,
+        "sentence": sentence,
+        "opened_at": instant(opened_at),
+        "version": 1,
+    }

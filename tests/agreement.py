@@ -1,0 +1,153 @@
+"""Whether the service and the gateways agree to zero: no order charged twice, no charge lost, nothing in limbo."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import asyncpg
+
+Truth = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
+
+# One statement a question, so that the whole of what is stored is read in one place. An order is what a customer meant
+# to pay once: the payments of one reference.
+QUESTIONS = {
+    "payments": "SELECT id, coalesce(reference, id) AS order_id, status, amount_captured, amount_refunded FROM payments",
+    "attempts": "SELECT id, payment_id, ref, state FROM attempts",
+    "charges": "SELECT ref, payment_id, captured, refunded_seen, surplus FROM charges",
+    "unsettled": "SELECT id, payment_id, verb, settled FROM calls WHERE settled IS NULL OR settled = 'unknown'",
+    "letters": "SELECT id, type, status, reason FROM inbox WHERE status NOT IN ('processed', 'ignored')",
+    "unanswered": "SELECT path, key, payment_id FROM idempotency WHERE answer IS NULL",
+    "jobs": "SELECT entrypoint, count(*) AS waiting FROM pgqueuer GROUP BY entrypoint",
+    "books": """SELECT j.payment_id, sum(e.amount)::bigint AS held
+        FROM entries e JOIN journals j ON j.id = e.journal_id JOIN ledger_accounts a ON a.id = e.ledger_account_id
+        WHERE a.name = 'gateway_balance' GROUP BY j.payment_id""",
+    "unbalanced": "SELECT journal_id, sum(amount)::bigint AS sum FROM entries GROUP BY journal_id HAVING sum(amount) <> 0",
+}
+SETTLED = {"captured", "failed", "cancelled"}
+
+Stored = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+class Charge(NamedTuple):
+    """Money that a gateway took on one of its objects, and how much of it went back; minor units."""
+
+    ref: str
+    attempt_ref: str
+    captured: int
+    refunded: int
+
+    @property
+    def kept(self) -> int:
+        return self.captured - self.refunded
+
+
+@dataclass
+class Verdict:
+    """What was found. Every list empty but `charges` is agreement."""
+
+    charges: int = 0
+    double: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    limbo: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not (self.double or self.lost or self.limbo)
+
+    @property
+    def sentences(self) -> list[str]:
+        named = (("double", self.double), ("lost", self.lost), ("limbo", self.limbo))
+        return [f"{name}: {sentence}" for name, sentences in named for sentence in sentences]
+
+    def __iadd__(self, other: "Verdict") -> "Verdict":
+        self.charges += other.charges
+        self.double += other.double
+        self.lost += other.lost
+        self.limbo += other.limbo
+        return self
+
+
+async def stored(conn: "asyncpg.Connection[asyncpg.Record]") -> Stored:
+    return {name: [dict(row) for row in await conn.fetch(sql)] for name, sql in QUESTIONS.items()}
+
+
+def charged(truth: Truth) -> list[Charge]:
+    """Every charge on which a gateway has taken money."""
+    by_stripe = [
+        Charge(c["id"], c["payment_intent"], c["amount_captured"], c["amount_refunded"])
+        for c in truth["stripe"]["charges"]
+        if c["captured"] and c["status"] == "succeeded"
+    ]
+    by_razorpay = [
+        Charge(p["id"], p["order_id"], p["amount"], p["amount_refunded"])
+        for p in truth["razorpay"]["payments"]
+        if p["captured"]
+    ]
+    return by_stripe + by_razorpay
+
+
+def compare(truth: Truth, said: Stored) -> Verdict:
+    """Hold what the gateways hold against what the service says."""
+    taken = charged(truth)
+    payment_of = {row["ref"]: row["payment_id"] for row in said["attempts"] if row["ref"]}
+    return Verdict(
+        charges=len(taken),
+        double=_double(taken, payment_of, said),
+        lost=[*_lost(taken, payment_of, said), *_books(taken, payment_of, said)],
+        limbo=_limbo(said),
+    )
+
+
+def _double(taken: Sequence[Charge], payment_of: Mapping[str, str], said: Stored) -> list[str]:
+    """Orders on which more than one charge was kept."""
+    order_of = {row["id"]: row["order_id"] for row in said["payments"]}
+    kept = defaultdict(list)
+    for charge in taken:
+        payment = payment_of.get(charge.attempt_ref)
+        if charge.kept and payment:
+            kept[order_of[payment]].append(charge.ref)
+    return [f"{order} is charged by {' and '.join(refs)}" for order, refs in kept.items() if len(refs) > 1]
+
+
+def _lost(taken: Sequence[Charge], payment_of: Mapping[str, str], said: Stored) -> list[str]:
+    """Money that one side has and the other does not know of."""
+    known = {row["ref"]: (row["captured"], row["refunded_seen"]) for row in said["charges"] if row["captured"]}
+    true = {charge.ref: (charge.captured, charge.refunded) for charge in taken}
+    found = [
+        f"{ref}: the gateway holds {true.get(ref, (0, 0))} (captured, refunded), we say {known.get(ref, (0, 0))}"
+        for ref in sorted(known.keys() | true.keys())
+        if known.get(ref) != true.get(ref)
+    ]
+    owned = {payment_of.get(charge.attempt_ref) for charge in taken if charge.kept}
+    return found + [
+        f"{row['id']} is {row['status']}, the gateways {'hold' if row['id'] in owned else 'do not hold'} its money"
+        for row in said["payments"]
+        if (row["status"] == "captured" and row["amount_captured"] > row["amount_refunded"])
+        != (row["id"] in owned)
+    ]
+
+
+def _books(taken: Sequence[Charge], payment_of: Mapping[str, str], said: Stored) -> list[str]:
+    """Books that do not balance, or hold another sum than the gateways."""
+    true: dict[str, int] = defaultdict(int)
+    for charge in taken:
+        true[payment_of.get(charge.attempt_ref, "nobody")] += charge.kept
+    books = {row["payment_id"]: row["held"] for row in said["books"]}
+    return [f"{row['journal_id']} does not balance by {row['sum']}" for row in said["unbalanced"]] + [
+        f"{payment}: the books hold {books.get(payment, 0)}, the gateways {true.get(payment, 0)}"
+        for payment in sorted(books.keys() | true.keys())
+        if books.get(payment, 0) != true.get(payment, 0)
+    ]
+
+
+def _limbo(said: Stored) -> list[str]:
+    """What has not come to an end although all that could end it has happened."""
+    return [
+        *(f"{row['id']} ({row['verb']}) of {row['payment_id']} is unsettled" for row in said["unsettled"]),
+        *(f"{row['id']} is {row['state']}" for row in said["attempts"] if row["state"] == "unknown"),
+        *(f"{row['id']} is {row['status']}" for row in said["payments"] if row["status"] not in SETTLED),
+        *(f"{row['id']} {row['type']} is {row['status']}: {row['reason']}" for row in said["letters"]),
+        *(f"{row['path']} of {row['payment_id']} was never answered" for row in said["unanswered"]),
+        *(f"{row['waiting']} jobs of {row['entrypoint']} wait" for row in said["jobs"]),
+    ]

@@ -1,0 +1,5 @@
+"""python -m simulation"""
+
+from simulation.command import main
+
+main()
