@@ -17,7 +17,9 @@ QUESTIONS = {
     "charges": "SELECT ref, payment_id, captured, refunded_seen, surplus FROM charges",
     "unsettled": "SELECT id, payment_id, verb, settled FROM calls WHERE settled IS NULL OR settled = 'unknown'",
     "letters": "SELECT id, type, status, reason FROM inbox WHERE status NOT IN ('processed', 'ignored')",
-    "unanswered": "SELECT path, key, payment_id FROM idempotency WHERE answer IS NULL",
+    # A client that never came back is no harm to anybody, once its payment is settled.
+    "unanswered": """SELECT i.path, i.payment_id FROM idempotency i JOIN payments p ON p.id = i.payment_id
+        WHERE i.answer IS NULL AND p.next_check_at IS NOT NULL""",
     "jobs": "SELECT entrypoint, count(*) AS waiting FROM pgqueuer GROUP BY entrypoint",
     "books": """SELECT j.payment_id, sum(e.amount)::bigint AS held
         FROM entries e JOIN journals j ON j.id = e.journal_id JOIN ledger_accounts a ON a.id = e.ledger_account_id

@@ -64,7 +64,7 @@ class Desk:
         await self._writer.stop()
 
     async def request(
-        self, method: str, path: str, asked: Any = None, *, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, asked: Any = None, headers: Mapping[str, str] | None = None
     ) -> Said:
         body = b"" if asked is None else msgspec.json.encode(asked)
         return await ask(

@@ -1,6 +1,6 @@
 """docs/generated/events.md: every webhook event of both gateways, and what Counterfoil makes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from page import settle, table
 
@@ -17,11 +17,17 @@ table is stored too, and yields no facts.
 """
 
 
-def gateway(name: str, read: Mapping[str, tuple[Kind, ...]], ignored: Mapping[str, str]) -> str:
+def gateway(
+    name: str,
+    read: Mapping[str, tuple[Kind, ...]],
+    ignored: Mapping[str, str],
+    trouble: Collection[str] = (),
+) -> str:
     facts = {event: ", ".join(f"`{kind.value}`" for kind in kinds) for event, kinds in read.items()}
     reasons = {event: f"ignored because: {because}" for event, because in ignored.items()}
-    rows = [(f"`{event}`", told) for event, told in sorted({**facts, **reasons}.items())]
-    counted = f"{len(rows)} types, {len(facts)} of them read."
+    health = dict.fromkeys(trouble, "how one bank, network or app fares: routing takes note of it")
+    rows = [(f"`{event}`", told) for event, told in sorted({**facts, **reasons, **health}.items())]
+    counted = f"{len(rows)} types, {len(facts) + len(health)} of them read."
     return f"## {name}\n\n{counted}\n\n{table(('event', 'facts'), rows)}\n"
 
 
@@ -31,7 +37,7 @@ settle(
         [
             HEAD,
             gateway("Stripe", stripe.READ, stripe.IGNORED),
-            gateway("Razorpay", razorpay.READ, razorpay.IGNORED),
+            gateway("Razorpay", razorpay.READ, razorpay.IGNORED, razorpay.TROUBLE),
         ]
     ),
 )

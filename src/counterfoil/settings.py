@@ -194,6 +194,8 @@ def _check_key_mode(settings: Settings, name: str) -> None:
 def _check_live(settings: Settings) -> None:
     if settings.clock_url:
         raise ConfigurationError(f"{variable('clock_url')} is for sandbox mode; live mode keeps real time.")
+    if settings.allow_loopback_endpoints:
+        raise ConfigurationError(f"{variable('allow_loopback_endpoints')} is for sandbox mode.")
     if settings.key_file is None:
         raise ConfigurationError(
             f"Live mode needs {variable('key_file')}: the path of the key-encryption key."

@@ -40,7 +40,7 @@ def test_a_service_that_is_well_has_nothing_to_mend(service: Service, key_file: 
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"), [("refuse", "Check the network"), ("error_4xx", "Check the key of stripe")]
+    ("fault", "told"), [("refuse", "Check COUNTERFOIL_STRIPE_BASE_URL and the network"), ("error_4xx", "Check the key of stripe")]
 )
 def test_a_gateway_that_is_away_or_refuses_the_key_is_named(
     service: Service, key_file: Path, fault: str, told: str

@@ -457,7 +457,7 @@ def test_the_sweeper_settles_what_nobody_asks_about(service):
     service.run(sweeping.due_payments(service.context))
     assert service.payment(made["id"])["attempts"][0]["status"] == "unknown"  # not yet due
     service.advance(31)
-    assert service.run(sweeping.due_payments(service.context)) is not None
+    service.run(sweeping.due_payments(service.context))
     assert service.payment(made["id"])["status"] == "captured"
 
 

@@ -11,12 +11,13 @@ from counterfoil.domain.fact import Kind, Report
 from counterfoil.services import facts, inbox, silence
 from counterfoil.services.accounts import Verifier
 from counterfoil.services.context import Context
-from counterfoil.services.silence import KIND, PATIENCE, SLACK
+from counterfoil.services.silence import KIND, PATIENCE
 from counterfoil.store import inbox as stored_inbox
 from counterfoil.store import payments
 from counterfoil.store.facts import Source
 from counterfoil.store.inbox import RECOVERED
 from counterfoil.store.payments import Family
+from counterfoil.store.silence import SLACK
 
 MOMENT = timedelta(seconds=1)
 

@@ -1,6 +1,7 @@
 """Those who use the service: shops that make payments and repeat themselves, and customers who pay."""
 
 import random
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from asgi import Said
@@ -16,8 +17,13 @@ RAZORPAY_METHODS: Final = {"success@razorpay": 8, "failure@razorpay": 3, "retry@
 PATIENCE: Final = 40  # tries of one request, over all deaths and answers that do not come
 
 WAIT_S: Final = 3.0  # before it is tried again
+GIVES_UP: Final = 0.02  # how likely a client never comes back for its answer
 PAYMENTS: Final = 3  # of one order, at most
 OVER: Final = frozenset({"failed", "cancelled"})
+
+
+class GivenUpError(Exception):
+    """The client has gone for good."""
 
 
 class World(Protocol):
@@ -44,10 +50,11 @@ class Shop:
         """See the order through. Once it was told that a payment failed or is cancelled, the shop may make another for
         the same order: only one of them may ever be charged.
         """
-        for _ in range(PAYMENTS):
-            payment = await self._payment()
-            if payment is None or payment["status"] not in OVER or self._chance.random() < 0.5:
-                return
+        with suppress(GivenUpError):
+            for _ in range(PAYMENTS):
+                payment = await self._payment()
+                if payment is None or payment["status"] not in OVER or self._chance.random() < 0.5:
+                    return
 
     async def _payment(self) -> Any:
         payment = await self._create()
@@ -129,6 +136,8 @@ class Shop:
         for _ in range(PATIENCE):
             said = await self._world.request(self._name, method, path, asked, key)
             if said is None or said.status == 503 or _in_flight(said):
+                if self._chance.random() < GIVES_UP:
+                    raise GivenUpError
                 await self._world.pause(self._name, WAIT_S)
                 continue
             if said.status >= 500:

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "keys": "keys",
     "payments": "payments",
     "webhooks": "webhooks",
+    "endpoints": "endpoints",
 }
 
 

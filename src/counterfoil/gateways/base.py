@@ -211,8 +211,24 @@ class Speak(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """What a gateway says of one of its banks, networks or handles; an empty instrument is the whole method.
+
+    It is about no payment. `at` is the gateway's time of saying it: reports come in any order.
+    """
+
+    id: str
+    method: str
+    instrument: Mapping[str, str]
+    severity: str  # low, medium, high
+    began_at: datetime
+    ended_at: datetime | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """A verified webhook, understood. `ignored_because` says why an event yields no facts; None when it yields some."""
+    """A verified webhook, understood. `ignored_because` says why an event yields nothing; None when it yields some."""
 
     event_id: str | None
     type: str
@@ -220,6 +236,7 @@ class Event:
     account: str | None  # the gateway's account id, where the body names one
     livemode: bool | None
     reports: tuple[Report, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
     ignored_because: str | None = None
 
 

@@ -176,14 +176,14 @@ class Http:
         """
         outcome = await self._once(request, judge)
         if repeat in _RESENT and isinstance(outcome, Unknown) and outcome.status is None:
-            return after_loss(outcome, await self._once(request, judge))
+            outcome = after_loss(outcome, await self._once(request, judge))
+        self.told(request.account_id, outcome)
         return outcome
 
     async def _once(self, request: Request, judge: Judge) -> Outcome:
         started = monotonic()
         outcome = _outcome(request.gateway, await self.send(request), judge)
         self._observe(request.gateway, request.call, type(outcome).__name__.lower(), monotonic() - started)
-        self.told(request.account_id, outcome)
         return outcome
 
     async def send(self, request: Request) -> Answer | Unsent | Lost:

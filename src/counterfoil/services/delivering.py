@@ -9,6 +9,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 from standardwebhooks import Webhook
@@ -137,18 +138,16 @@ async def _judge(ctx: Context, conn: Connection, endpoint: Endpoint, reply: Repl
         await endpoints.update(conn, endpoint.id, noticed_at=now)
         ends = records.instant(max(since + DISABLE_AFTER, now))
         sentence = (
-            f"Nothing could be delivered to {endpoint.url} since {records.instant(since)}; the last try: {reply.error}."
+            f"Nothing could be delivered to {_named(endpoint)} since {records.instant(since)}; the last try: {reply.error}."
             f" If that goes on, it is disabled after {ends}."
         )
         await _call(ctx, conn, endpoint, "endpoint_failing", since, sentence)
 
 
-async def _disable(
-    ctx: Context, conn: Connection, endpoint: Endpoint, because: str, now: datetime
-) -> None:
+async def _disable(ctx: Context, conn: Connection, endpoint: Endpoint, because: str, now: datetime) -> None:
     await endpoints.update(conn, endpoint.id, disabled_at=now, disabled_because=because, updated_at=now)
     sentence = (
-        f"{endpoint.url} was disabled: {because}. What is due to it is kept for {KEPT.days} days;"
+        f"{_named(endpoint)} was disabled: {because}. What is due to it is kept for {KEPT.days} days;"
         " mend it, enable it, and replay what it missed."
     )
     await _call(ctx, conn, endpoint, "endpoint_disabled", now, sentence)
@@ -167,6 +166,11 @@ async def _call(
         subject=f"{endpoint.id}/{since.isoformat()}",
         sentence=sentence,
     )
+
+
+def _named(endpoint: Endpoint) -> str:
+    """For a person: the rest of the URL may be known to nobody else."""
+    return f"{endpoint.id} at {urlsplit(endpoint.url).netloc}"
 
 
 def opened(ctx: Context, secret: Secret) -> str:

@@ -60,10 +60,14 @@ async def create(ctx: Context, caller: Caller, new: NewEndpoint) -> tuple[Endpoi
     )
     async with ctx.db.transaction() as conn:
         if await endpoints.count(conn, caller.merchant_id, caller.mode) >= MOST:
-            raise WrongStateError(command="make an endpoint", state="full", because=f"there are {MOST} already")
+            raise WrongStateError(
+                command="make an endpoint", state="full", because=f"there are {MOST} already"
+            )
         await endpoints.insert(conn, endpoint)
         text = await _new_secret(ctx, conn, endpoint.id)
-        await _audit(ctx, conn, caller, endpoint.id, "endpoint.create", {"url": new.url, "types": endpoint.types})
+        await _audit(
+            ctx, conn, caller, endpoint.id, "endpoint.create", {"url": new.url, "types": endpoint.types}
+        )
     return endpoint, text
 
 
@@ -145,7 +149,9 @@ async def rotate(
         signing = (await endpoints.secrets(conn, [endpoint_id], now)).get(endpoint_id, [])
         if len(signing) >= SECRETS_MOST:
             raise WrongStateError(
-                command="rotate", state="overlapping", because=f"{SECRETS_MOST - 1} older secrets still sign"
+                command="rotate",
+                state="overlapping",
+                because=f"{len(signing)} older secrets would go on signing",
             )
         text = await _new_secret(ctx, conn, endpoint_id)
         detail = {"overlap_hours": overlap // timedelta(hours=1)}

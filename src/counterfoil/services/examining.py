@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 
 from counterfoil.domain.errors import CounterfoilError
 from counterfoil.gateways.base import Accepted, Gateway, Outcome, Refused
-from counterfoil.services import accounts
+from counterfoil.services import accounts, silence
 from counterfoil.services.context import Context
 from counterfoil.settings import Settings, variable
-from counterfoil.store import health
+from counterfoil.store import health, recovery
+from counterfoil.store import silence as stored_silence
+from counterfoil.store.silence import Hearing
 
 State = Literal["ok", "warn", "fail"]
 OLDEST_SERVER: Final = 150_000  # server_version_num of PostgreSQL 15
@@ -36,7 +38,7 @@ class Finding:
 async def examine(ctx: Context, settings: Settings, key_file: Path) -> list[Finding]:
     """All findings. A check that breaks is itself a finding."""
     findings = [_key_file(key_file, settings), *_addresses(settings)]
-    for check in (_database, _gateways, _environment, _inbox):
+    for check in (_database, _gateways, _environment, _inbox, _silence, _lists):
         try:
             findings += await check(ctx, settings)
         except CounterfoilError as error:
@@ -132,16 +134,48 @@ async def _environment(ctx: Context, settings: Settings) -> list[Finding]:
 async def _inbox(ctx: Context, _settings: Settings) -> list[Finding]:
     async with ctx.db.reading() as conn:
         dead, parked, exceptions = await health.troubles(conn, ctx.merchant_id, ctx.mode)
-    if dead:
-        mend = "See `counterfoil webhooks list --status dead`; replay or ignore each."
-        return [Finding("inbox", "warn", f"{dead} webhooks could not be understood.", mend)]
+    found = [_dead_letters(dead, parked)]
     if exceptions:
-        return [
-            Finding(
-                "exceptions",
-                "warn",
-                f"{exceptions} contradictions wait for a person.",
-                "See each payment's timeline.",
-            )
-        ]
-    return [Finding("inbox", "ok", f"No dead letters; {parked} webhooks wait for their object.")]
+        sentence = f"{exceptions} contradictions and alarms wait for a person."
+        found.append(
+            Finding("exceptions", "warn", sentence, "See the findings here, and each payment's timeline.")
+        )
+    return found
+
+
+def _dead_letters(dead: int, parked: int) -> Finding:
+    if not dead:
+        return Finding("inbox", "ok", f"No dead letters; {parked} webhooks wait for their object.")
+    mend = (
+        "See `counterfoil webhooks list --status dead`; `replay` or `ignore` each, or replay all with"
+        " `counterfoil webhooks replay --status dead`."
+    )
+    return Finding("inbox", "warn", f"{dead} webhooks could not be understood.", mend)
+
+
+async def _silence(ctx: Context, _settings: Settings) -> list[Finding]:
+    """Whether the gateways tell of what they do."""
+    async with ctx.db.reading() as conn:
+        heard = await stored_silence.of_accounts(conn)
+    return [_hearing(ctx, one) for one in heard if one.mode == ctx.mode]
+
+
+def _hearing(ctx: Context, heard: Hearing) -> Finding:
+    name, sentence = f"webhooks {heard.gateway}", silence.sentence(heard)
+    if silence.is_silent(ctx, heard):
+        return Finding(name, "fail", sentence, silence.mend(ctx, heard.gateway))
+    return Finding(name, "ok", sentence)
+
+
+async def _lists(ctx: Context, _settings: Settings) -> list[Finding]:
+    """Whether the gateways' own lists can be read."""
+    async with ctx.db.reading() as conn:
+        cursors = await recovery.cursors(conn)
+    mend = (
+        "See that the key may read this list, and that the gateway is reachable; it is tried again by itself."
+    )
+    return [
+        Finding(f"list {row.list}", "warn", f"Read up to {row.read_to:%Y-%m-%d %H:%M} UTC. {row.error}", mend)
+        for row in cursors
+        if row.error is not None
+    ] or [Finding("lists", "ok", "The gateways' own lists are read for what no webhook brought.")]

@@ -66,7 +66,13 @@ async def _open(
     if not opened:
         return
     alert = records.alert(
-        id_=id_, mode=mode, kind=kind, subject=subject, payment_id=payment_id, sentence=sentence, opened_at=now
+        id_=id_,
+        mode=mode,
+        kind=kind,
+        subject=subject,
+        payment_id=payment_id,
+        sentence=sentence,
+        opened_at=now,
     )
     await publishing.publish(
         ctx,

@@ -17,11 +17,11 @@ from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.domain.fact import Kind, Report
 from counterfoil.domain.failure import FailureCode
 from counterfoil.domain.routing import Down
-from counterfoil.gateways.base import Outcome, Refused, Unknown
+from counterfoil.gateways.base import Outcome, Refused, Trouble, Unknown
 from counterfoil.services.metrics import Metrics
 from counterfoil.store import audit, breakers
 from counterfoil.store.breakers import Downtime
-from counterfoil.store.database import Database
+from counterfoil.store.database import Connection, Database
 
 REFRESH_S: Final = 1.0
 # What waits to be written; past it a gateway that fails a thousand times a second is known to fail.
@@ -169,6 +169,23 @@ class Health:
                     detail={"method": method, "reason": trouble, "failures": after.failures},
                 )
         self._breakers[account_id, method] = after
+
+
+async def keep_trouble(conn: Connection, account_id: str, said: Trouble) -> None:
+    """Keep what a gateway says of its own banks, networks and handles."""
+    await breakers.keep_downtime(
+        conn,
+        Downtime(
+            account_id=account_id,
+            id=said.id,
+            method=said.method,
+            instrument=dict(said.instrument),
+            severity=said.severity,
+            began_at=said.began_at,
+            ended_at=said.ended_at,
+            said_at=said.at,
+        ),
+    )
 
 
 def _trouble(outcome: Outcome) -> str | None:

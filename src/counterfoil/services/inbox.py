@@ -16,7 +16,8 @@ from counterfoil.domain.errors import (
     WrongStateError,
 )
 from counterfoil.gateways.base import Event, Headers, UnreadableEventError
-from counterfoil.services import attempts, facts
+from counterfoil.gateways.wire import plain
+from counterfoil.services import attempts, facts, health
 from counterfoil.services.accounts import Verifier
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
@@ -24,7 +25,7 @@ from counterfoil.services.facts import DisagreementError
 from counterfoil.store import accounts, audit, inbox, payments, queue
 from counterfoil.store.database import Connection
 from counterfoil.store.facts import Source
-from counterfoil.store.inbox import Delivery, Letter
+from counterfoil.store.inbox import Delivery, Filter, Letter
 from counterfoil.store.payments import Family
 
 # Razorpay gives up after five seconds; a database that is away is told to it in two, so that it tries again.
@@ -39,6 +40,8 @@ DELAYS: Final = tuple(
     timedelta(seconds=s) for s in (1, 2, 5, 15, 60, 300, 900, 3600, 7200, 14400, 28800, 43200)
 )
 TRIES: Final = len(DELAYS) + 1
+# Letters replayed by one command: one transaction, and a few seconds of a worker's time.
+REPLAYED_AT_ONCE: Final = 1_000
 
 
 def verify(ctx: Context, gateway: str, headers: Headers, body: bytes) -> Verifier:
@@ -175,6 +178,10 @@ async def understand(ctx: Context, letter_id: str) -> Understood | None:
             return await _end(ctx, conn, letter, "dead", f"unreadable: {unreadable}")
         if reason := await _foreign(conn, letter, event):
             return await _park(ctx, conn, letter, event, reason)
+        for trouble in event.troubles:
+            await health.keep_trouble(conn, letter.account_id, trouble)
+        if not event.reports and event.troubles:
+            return await _end(ctx, conn, letter, "processed", None, type_=event.type)
         if not event.reports:
             return await _end(ctx, conn, letter, "ignored", event.ignored_because, type_=event.type)
         return await _learn(ctx, conn, letter, event)
@@ -271,7 +278,7 @@ async def failed(ctx: Context, letter_id: str, error: Exception) -> None:
             conn,
             letter.id,
             "dead" if last else "parked",
-            reason=f"error: {detail}"[:500],
+            reason=plain(f"error: {detail}"),
             next_check_at=None if last else ctx.now() + DELAYS[letter.tries],
             now=ctx.now(),
         )
@@ -281,9 +288,22 @@ async def replay(ctx: Context, actor: str, merchant_id: str, mode: str, letter_i
     """Have a letter understood anew."""
     async with ctx.db.transaction() as conn:
         letter = await _get(conn, merchant_id, mode, letter_id, locked=True)
-        await inbox.rearm(conn, letter.id, ctx.now())
+        await inbox.rearm_many(conn, [letter.id], ctx.now())
         await _audit(ctx, conn, actor, letter, "webhook.replay")
         return await _get(conn, merchant_id, mode, letter_id)
+
+
+async def replay_many(ctx: Context, actor: str, narrow: Filter, *, limit: int) -> list[str]:
+    """Have the oldest letters that the filter lets through understood anew; their ids. Each is audited.
+
+    Letters in the hands of a worker are left out: what becomes of them is being found out.
+    """
+    async with ctx.db.transaction() as conn:
+        letters = await inbox.lock_many(conn, narrow, limit=limit)
+        await inbox.rearm_many(conn, [letter.id for letter in letters], ctx.now())
+        for letter in letters:
+            await _audit(ctx, conn, actor, letter, "webhook.replay")
+    return [letter.id for letter in letters]
 
 
 async def ignore(ctx: Context, actor: str, merchant_id: str, mode: str, letter_id: str) -> Letter:

@@ -1,11 +1,17 @@
 """What /metrics shows: counters of what happened here, and gauges read from the database when asked."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from counterfoil.store import inbox, queue
+from counterfoil.store import inbox, queue, recovery, silence
 from counterfoil.store.database import Database
+from counterfoil.store.silence import Hearing
+
+# What is still to be understood, or looked at by a person.
+WAITING: Final = frozenset({"received", "parked", "dead"})
 
 
 class Metrics:
@@ -34,6 +40,30 @@ class Metrics:
         self._inbox = Gauge(
             "counterfoil_inbox", "Webhooks in each status.", ["gateway", "status"], registry=self.registry
         )
+        self._oldest = Gauge(
+            "counterfoil_inbox_oldest_seconds",
+            "Age of the oldest webhook in each status that is not an end.",
+            ["gateway", "status"],
+            registry=self.registry,
+        )
+        self._silence = Gauge(
+            "counterfoil_webhook_silence_seconds",
+            "Since an account's last webhook.",
+            ["gateway", "account"],
+            registry=self.registry,
+        )
+        self._untold = Gauge(
+            "counterfoil_webhook_untold_seconds",
+            "Since an account's gateway first did something of which no webhook has told; 0 where all was told.",
+            ["gateway", "account"],
+            registry=self.registry,
+        )
+        self._recovered = Gauge(
+            "counterfoil_webhooks_recovered",
+            "What was found on the gateway's own lists before any webhook brought it, ever.",
+            ["gateway", "account"],
+            registry=self.registry,
+        )
         self._queue = Gauge(
             "counterfoil_queue_depth", "Jobs waiting.", ["entrypoint"], registry=self.registry
         )
@@ -57,22 +87,40 @@ class Metrics:
         for (account, method), state in states.items():
             self._breakers.labels(account, method).set(state)
 
-    async def read(self, db: Database) -> None:
+    async def read(self, db: Database, now: datetime) -> None:
         """Set the gauges to what the database says now."""
         async with db.reading() as conn:
             letters, jobs = await inbox.counts(conn), await queue.depth(conn)
-        self._inbox.clear()
-        self._queue.clear()
-        for (gateway, status), count in letters.items():
-            self._inbox.labels(gateway, status).set(count)
-        for entrypoint, count in jobs.items():
-            self._queue.labels(entrypoint).set(count)
+            heard, recovered = await silence.of_accounts(conn), await recovery.recovered(conn)
+        self._forget()
+        for count in letters:
+            self._inbox.labels(count.gateway, count.status).set(count.letters)
+            if count.status in WAITING:
+                self._oldest.labels(count.gateway, count.status).set((now - count.oldest).total_seconds())
+        for entrypoint, waiting in jobs.items():
+            self._queue.labels(entrypoint).set(waiting)
+        for account in heard:
+            self._hear(account, now)
+        for row in recovered:
+            self._recovered.labels(row["gateway"], row["account"]).set(row["n"])
         self._database_up.set(1)
+
+    def _hear(self, account: Hearing, now: datetime) -> None:
+        labels = account.gateway, account.account_id
+        if account.heard_at is not None:
+            self._silence.labels(*labels).set((now - account.heard_at).total_seconds())
+        since = account.untold_since
+        self._untold.labels(*labels).set((now - since).total_seconds() if since else 0)
+
+    def _forget(self) -> None:
+        for gauge in (
+            self._inbox, self._oldest, self._queue, self._silence, self._untold, self._recovered,
+        ):  # fmt: skip
+            gauge.clear()
 
     def away(self) -> None:
         """The database cannot be asked: old gauges would lie."""
-        self._inbox.clear()
-        self._queue.clear()
+        self._forget()
         self._database_up.set(0)
 
     def page(self) -> bytes:

@@ -24,7 +24,16 @@ from counterfoil.domain.payment import COMMANDS, Command, Payment, Status
 from counterfoil.domain.routing import Choice, Feature
 from counterfoil.domain.routing_policy import Question
 from counterfoil.gateways.base import Method, Outcome
-from counterfoil.services import attempts, choosing, deciding, failover, idempotency, publishing, settling, standing
+from counterfoil.services import (
+    attempts,
+    choosing,
+    deciding,
+    failover,
+    idempotency,
+    publishing,
+    settling,
+    standing,
+)
 from counterfoil.services.auditing import decided
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Hold, Replay, Resume

@@ -102,7 +102,14 @@ def _charge(charge: Charge) -> dict[str, Any]:
 
 
 def alert(
-    *, id_: str, mode: str, kind: str, subject: str, payment_id: str | None, sentence: str, opened_at: datetime
+    *,
+    id_: str,
+    mode: str,
+    kind: str,
+    subject: str,
+    payment_id: str | None,
+    sentence: str,
+    opened_at: datetime,
 ) -> dict[str, Any]:
     """What needs a person: `kind` says why, `subject` names the thing."""
     return {

@@ -7,7 +7,6 @@ answer, a reading or the gateway's own list says, and minutes later no webhook h
 from datetime import timedelta
 from typing import Final
 
-from counterfoil.domain.fact import Kind
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person_about_account
 from counterfoil.store import audit, silence
@@ -17,30 +16,12 @@ from counterfoil.store.silence import Hearing
 KIND: Final = "webhooks_silent"
 # Both gateways deliver within seconds, and try again within minutes where we did not answer.
 PATIENCE: Final = timedelta(minutes=10)
-# A webhook is often quicker than the answer to the call that it tells of; calls take half a minute at most, or two.
-SLACK: Final = timedelta(minutes=1)
-# What both gateways tell of. Razorpay sends nothing when an order is made, or a payment begun.
-TOLD: Final = tuple(
-    kind.value
-    for kind in (
-        Kind.CHARGE_FAILED,
-        Kind.CHARGE_AUTHORIZED,
-        Kind.CHARGE_CAPTURED,
-        Kind.REFUND_SUCCEEDED,
-        Kind.REFUND_FAILED,
-    )
-)
-
-
-async def hearings(conn: Connection) -> list[Hearing]:
-    """How every account is heard."""
-    return await silence.of_accounts(conn, TOLD, slack=SLACK)
 
 
 async def watch(ctx: Context) -> None:
     """Call a person about every account that has fallen silent; close what was opened for one that speaks again."""
     async with ctx.db.transaction() as conn:
-        for hearing in await hearings(conn):
+        for hearing in await silence.of_accounts(conn):
             if is_silent(ctx, hearing):
                 await _call(ctx, conn, hearing)
             elif hearing.untold_since is None:

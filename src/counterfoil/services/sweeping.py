@@ -13,7 +13,9 @@ from counterfoil.services import settling
 from counterfoil.services.context import Context
 from counterfoil.store import idempotency, inbox, payments, queue
 
-AT_ONCE: Final = 20
+# Payments asked about at once by one process. A gateway that hangs holds a batch up for half a minute: the larger the
+# batch, the less the others wait for it; the smaller, the less of a gateway's limit it takes (gateways 1.10).
+AT_ONCE: Final = 50
 LETTERS_AT_ONCE: Final = 200
 INBOX_AGAIN: Final = timedelta(seconds=30)  # a letter still not done by then lost its job
 LONGEST: Final = timedelta(hours=1)
@@ -24,9 +26,7 @@ log = structlog.get_logger()
 async def due_letters(ctx: Context) -> bool:
     """Re-enqueue letters whose next try has come, and those whose job was lost. True where there may be more."""
     async with ctx.db.transaction() as conn:
-        due = await inbox.take_due(
-            conn, now=ctx.now(), until=ctx.now() + INBOX_AGAIN, limit=LETTERS_AT_ONCE
-        )
+        due = await inbox.take_due(conn, now=ctx.now(), until=ctx.now() + INBOX_AGAIN, limit=LETTERS_AT_ONCE)
         await queue.enqueue(conn, queue.UNDERSTAND, due)
     return len(due) == LETTERS_AT_ONCE
 

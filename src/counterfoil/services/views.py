@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from counterfoil.courier import Reply
 from counterfoil.domain import routing
 from counterfoil.domain.attempt import Attempt
 from counterfoil.domain.endpoint import Endpoint
@@ -16,7 +17,7 @@ from counterfoil.services import failover, records, standing
 from counterfoil.services.context import Context
 from counterfoil.services.records import instant
 from counterfoil.store.deliveries import Delivery, Try
-from counterfoil.store.inbox import Letter
+from counterfoil.store.inbox import RECOVERED, Letter
 from counterfoil.store.keys import ApiKey
 from counterfoil.store.payments import Family
 from counterfoil.store.timeline import Moment
@@ -117,6 +118,7 @@ def letter(row: Letter) -> dict[str, Any]:
         "status": row.status,
         "reason": row.reason,
         "payment": row.payment_id,
+        "recovered": row.secret_id == RECOVERED,
         "deliveries": row.deliveries,
         "tries": row.tries,
         "next_try_at": instant(row.next_check_at) if row.status in {"received", "parked"} else None,
@@ -195,4 +197,16 @@ def attempted(one: Try) -> dict[str, Any]:
         "status": one.status,
         "answer": one.answer,
         "error": one.error,
+    }
+
+
+def tried(event_id: str, reply: Reply) -> dict[str, Any]:
+    """What came of a test event."""
+    return {
+        "event": event_id,
+        "delivered": reply.error is None,
+        "status": reply.status,
+        "duration_ms": reply.duration_ms,
+        "answer": reply.answer,
+        "error": reply.error,
     }

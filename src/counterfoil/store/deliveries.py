@@ -210,7 +210,9 @@ async def page(
 
 async def get(conn: Connection, endpoint_id: str, event_id: str) -> tuple[Delivery, list[Try]]:
     """One delivery and all its tries. Raises LookupError."""
-    row = await conn.fetchrow(f"{_DELIVERY} WHERE d.endpoint_id = $1 AND d.event_id = $2", endpoint_id, event_id)
+    row = await conn.fetchrow(
+        f"{_DELIVERY} WHERE d.endpoint_id = $1 AND d.event_id = $2", endpoint_id, event_id
+    )
     if row is None:
         raise LookupError(event_id)
     tries = await conn.fetch(

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import asyncpg
 
+from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.domain.event import Event
-from counterfoil.store.database import CONNECT_S, Connection
+from counterfoil.store.database import AWAY, CONNECT_S, Connection
 
 CHANNEL: Final = "counterfoil_events"
 _EVENT: Final = ", ".join(Event.__dataclass_fields__)
@@ -88,9 +89,7 @@ WANTED: Final = """
 """
 
 
-async def after(
-    conn: Connection, merchant_id: str, mode: str, *, sequence: int, limit: int
-) -> list[Event]:
+async def after(conn: Connection, merchant_id: str, mode: str, *, sequence: int, limit: int) -> list[Event]:
     """The next events after a sequence, in order."""
     rows = await conn.fetch(
         f"SELECT {_EVENT} FROM events WHERE merchant_id = $1 AND mode = $2 AND sequence > $3"
@@ -125,8 +124,14 @@ async def prune(conn: Connection, before_id: str, limit: int) -> int:
 
 @asynccontextmanager
 async def listening(url: str, heard: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
-    """Call `heard` whenever events were numbered; the event that is given is set when the connection is lost."""
-    conn = await asyncpg.connect(url, timeout=CONNECT_S)
+    """Call `heard` whenever events were numbered; the event that is given is set when the connection is lost.
+
+    Raises DatabaseAwayError. `url` is a direct connection: LISTEN is lost behind a transaction pooler.
+    """
+    try:
+        conn = await asyncpg.connect(url, timeout=CONNECT_S)
+    except (TimeoutError, *AWAY) as away:
+        raise DatabaseAwayError(f"The database cannot be reached: {type(away).__name__}.") from away
     lost = asyncio.Event()
     try:
         conn.add_termination_listener(lambda _: lost.set())

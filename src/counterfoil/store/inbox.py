@@ -185,42 +185,59 @@ async def get(
     return _letter(row), row["body"], row["headers"]
 
 
-async def page(
-    conn: Connection,
-    merchant_id: str,
-    mode: str,
-    *,
-    status: str | None,
-    gateway: str | None,
-    payment_id: str | None,
-    limit: int,
-    before: str | None,
-) -> list[Letter]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What a list may be narrowed by. Every field left None narrows nothing."""
+
+    merchant_id: str
+    mode: str
+    status: str | None = None
+    gateway: str | None = None
+    type: str | None = None
+    payment_id: str | None = None
+
+
+_MATCHES: Final = """
+    merchant_id = $1 AND mode = $2 AND ($3::text IS NULL OR status = $3) AND ($4::text IS NULL OR gateway = $4)
+    AND ($5::text IS NULL OR type = $5) AND ($6::text IS NULL OR payment_id = $6)
+"""
+
+
+def _values(narrow: Filter) -> list[str | None]:
+    """The first values of a query with _MATCHES."""
+    return [getattr(narrow, name) for name in Filter.__dataclass_fields__]
+
+
+async def page(conn: Connection, narrow: Filter, *, limit: int, before: str | None) -> list[Letter]:
     rows = await conn.fetch(
         f"""
-        SELECT {_LETTER} FROM inbox
-        WHERE merchant_id = $1 AND mode = $2 AND ($3::text IS NULL OR status = $3)
-          AND ($4::text IS NULL OR gateway = $4) AND ($5::text IS NULL OR payment_id = $5)
-          AND ($6::text IS NULL OR id < $6)
-        ORDER BY id DESC LIMIT $7
+        SELECT {_LETTER} FROM inbox WHERE {_MATCHES} AND ($7::text IS NULL OR id < $7) ORDER BY id DESC LIMIT $8
         """,
-        merchant_id,
-        mode,
-        status,
-        gateway,
-        payment_id,
+        *_values(narrow),
         before,
         limit,
     )
     return [_letter(row) for row in rows]
 
 
-async def rearm(conn: Connection, letter_id: str, now: datetime) -> None:
-    """Have a letter understood anew, from the first try on."""
-    await conn.execute(
-        "UPDATE inbox SET status = 'received', tries = 0, next_check_at = $2 WHERE id = $1", letter_id, now
+async def lock_many(conn: Connection, narrow: Filter, *, limit: int) -> list[Letter]:
+    """The oldest that match, locked to the end of the transaction, without those that somebody else has."""
+    rows = await conn.fetch(
+        f"SELECT {_LETTER} FROM inbox WHERE {_MATCHES} ORDER BY id LIMIT $7 FOR UPDATE SKIP LOCKED",
+        *_values(narrow),
+        limit,
     )
-    await queue.enqueue(conn, queue.UNDERSTAND, [letter_id])
+    return [_letter(row) for row in rows]
+
+
+async def rearm_many(conn: Connection, letter_ids: Sequence[str], now: datetime) -> None:
+    """Have letters understood anew, from the first try on."""
+    await conn.execute(
+        "UPDATE inbox SET status = 'received', tries = 0, next_check_at = $2 WHERE id = ANY($1)",
+        letter_ids,
+        now,
+    )
+    await queue.enqueue(conn, queue.UNDERSTAND, letter_ids)
 
 
 async def take_due(conn: Connection, *, now: datetime, until: datetime, limit: int) -> list[str]:
@@ -238,10 +255,22 @@ async def take_due(conn: Connection, *, now: datetime, until: datetime, limit: i
     return [row["id"] for row in rows]
 
 
-async def counts(conn: Connection) -> dict[tuple[str, str], int]:
-    """How many letters stand in each status, by gateway: for metrics and doctor."""
-    rows = await conn.fetch("SELECT gateway, status, count(*) AS n FROM inbox GROUP BY gateway, status")
-    return {(row["gateway"], row["status"]): row["n"] for row in rows}
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The letters of one gateway in one status: how many, and when the oldest came."""
+
+    gateway: str
+    status: str
+    letters: int
+    oldest: datetime
+
+
+async def counts(conn: Connection) -> list[Count]:
+    """How the inbox stands: for metrics and doctor."""
+    rows = await conn.fetch(
+        "SELECT gateway, status, count(*) AS letters, min(received_at) AS oldest FROM inbox GROUP BY gateway, status"
+    )
+    return [Count(**dict(row)) for row in rows]
 
 
 def _letter(row: asyncpg.Record) -> Letter:

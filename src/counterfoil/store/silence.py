@@ -1,10 +1,23 @@
 """When each account's gateway was last heard, and since when it does things that its webhooks do not tell."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
+from counterfoil.domain.fact import Kind
 from counterfoil.store.database import Connection
+
+# One webhook speaks for what was learned up to so long after it: it is often quicker than the answer to the call that
+# it tells of, which takes half a minute at most, and twice that where it was sent again.
+SLACK: Final = timedelta(minutes=1)
+# What both gateways tell of. Razorpay sends nothing when an order is made, or a payment begun.
+TOLD: Final = (
+    Kind.CHARGE_FAILED,
+    Kind.CHARGE_AUTHORIZED,
+    Kind.CHARGE_CAPTURED,
+    Kind.REFUND_SUCCEEDED,
+    Kind.REFUND_FAILED,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +32,8 @@ class Hearing:
     untold_since: datetime | None
 
 
-async def of_accounts(conn: Connection, kinds: Sequence[str], *, slack: timedelta) -> list[Hearing]:
-    """Every account. What was learned without a webhook, or found on the gateway's list, counts as untold.
-
-    `kinds` are the facts of which a gateway tells. One webhook speaks for what was learned up to `slack` after it: it
-    is often quicker than the answer to the call that it tells of.
-    """
+async def of_accounts(conn: Connection) -> list[Hearing]:
+    """Every account. What was learned without a webhook, or found on the gateway's list, counts as untold."""
     rows = await conn.fetch(
         """
         SELECT a.id AS account_id, a.merchant_id, a.gateway, a.mode, heard.at AS heard_at,
@@ -41,7 +50,7 @@ async def of_accounts(conn: Connection, kinds: Sequence[str], *, slack: timedelt
                              AND received_at > coalesce(heard.at + $2, '-infinity')) found ON true
         ORDER BY a.id
         """,
-        kinds,
-        slack,
+        [kind.value for kind in TOLD],
+        SLACK,
     )
     return [Hearing(**dict(row)) for row in rows]

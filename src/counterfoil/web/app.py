@@ -15,9 +15,10 @@ from counterfoil.services.context import Context, House
 from counterfoil.services.inbox import Writer
 from counterfoil.services.metrics import Metrics
 from counterfoil.web import assets, hooks, problems, reference
-from counterfoil.web.api import answering, payments, webhooks
+from counterfoil.web.api import answering, endpoints, events, payments, webhooks
 from counterfoil.web.checkout.routes import Checkout
 from counterfoil.web.limits import Limits
+from counterfoil.web.streams import Streams
 
 VERSION: Final = "0.1.0"
 WATCHED_S: Final = 2.0  # the usual patience of whoever watches
@@ -26,13 +27,14 @@ WATCHED_S: Final = 2.0  # the usual patience of whoever watches
 def create_app(house: House, *, work: bool) -> FastAPI:
     """The web application; with `work` it also runs the worker in the same process."""
     ctx, metrics = house.context, house.metrics
-    writer = Writer(ctx)
+    writer, streams = Writer(ctx), Streams(ctx)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         stop = asyncio.Event()
         writer.start()
         tasks = [asyncio.create_task(ctx.directory.keep_fresh(stop), name="keep accounts fresh")]
+        tasks.append(asyncio.create_task(streams.listen(house.direct_url, stop), name="listen for events"))
         if work:
             tasks.append(asyncio.create_task(worker.work(ctx, house.direct_url, stop), name="worker"))
         async with AsyncExitStack() as closing:
@@ -44,7 +46,10 @@ def create_app(house: House, *, work: bool) -> FastAPI:
 
     app = FastAPI(title="Counterfoil", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.context = ctx
+    app.state.streams, app.state.leave = streams, streams.leave
     app.include_router(webhooks.router)
+    app.include_router(endpoints.router)
+    app.include_router(events.router)
     app.include_router(payments.router)
     doors = hooks.routes(ctx, writer, metrics)
     app.router.routes.extend([*doors, *Checkout(ctx).routes(), *assets.ROUTES])
@@ -75,7 +80,7 @@ def _health(app: FastAPI, ctx: Context, metrics: Metrics) -> None:
 
     async def show_metrics(_request: Request) -> Response:
         try:
-            await _in_time(metrics.read(ctx.db))
+            await _in_time(metrics.read(ctx.db, ctx.now()))
         except DatabaseAwayError:
             metrics.away()  # what was counted in this process is shown all the same
         return PlainTextResponse(metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -83,6 +83,14 @@ class Server(uvicorn.Server):
     before its pools are closed and its database is stopped.
     """
 
+    leave: Callable[[], None] | None = None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell the event streams to end first: they would be waited for."""
+        if self.leave is not None:
+            self.leave()
+        await super().shutdown(sockets)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
@@ -100,7 +108,7 @@ class Server(uvicorn.Server):
 
 def make_server(app: FastAPI, *, host: str, port: int, loop: Any = "auto") -> Server:
     """A server that is not running yet."""
-    return Server(
+    server = Server(
         uvicorn.Config(
             app,
             host=host,
@@ -118,6 +126,8 @@ def make_server(app: FastAPI, *, host: str, port: int, loop: Any = "auto") -> Se
             backlog=BACKLOG,
         )
     )
+    server.leave = getattr(app.state, "leave", None)
+    return server
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from counterfoil.domain.fact import Kind
 from counterfoil.gateways.base import Event, UnreadableEventError
 from counterfoil.gateways.razorpay import speak
-from counterfoil.gateways.razorpay.events import IGNORED, NOT_KNOWN, READ
+from counterfoil.gateways.razorpay.events import IGNORED, NOT_KNOWN, READ, TROUBLE
 from gateways.hostile import JSON_VALUES, WRECKS, mutated
 from gateways.razorpay.entities import MADE_AT, ORDER, PAYMENT, dispute, event, order, payment, refund
 from gateways.vectors import events, load
@@ -63,8 +63,29 @@ def test_a_payment_that_failed_may_be_captured_later():
 
 
 def test_every_type_that_razorpay_sends_is_read_or_ignored_for_a_reason():
-    assert READ.keys() | IGNORED.keys() == set(TYPES)
+    assert READ.keys() | IGNORED.keys() | TROUBLE == set(TYPES)
     assert not READ.keys() & IGNORED.keys()
+    assert not (READ.keys() | IGNORED.keys()) & TROUBLE
+
+
+@pytest.mark.parametrize(
+    ("instrument", "whole"),
+    [({"bank": "HDFC"}, False), ({"bank": "ALL"}, True), ({"issuer": "ICIC", "type": None}, False)],
+)
+def test_a_downtime_tells_of_one_instrument_or_of_the_whole_method(instrument, whole):
+    entity = {
+        "id": "down_1", "entity": "payment.downtime", "method": "netbanking", "begin": 1_700_000_000, "end": None,
+        "status": "started", "scheduled": False, "severity": "high", "instrument": instrument,
+        "created_at": 1_700_000_000, "updated_at": 1_700_000_060,
+    }  # fmt: skip
+    body = {"event": "payment.downtime.started", "payload": {"payment.downtime": {"entity": entity}}}
+    event = speak.read([], json.dumps(body).encode())
+    [trouble] = event.troubles
+    assert (event.reports, event.ignored_because, trouble.ended_at) == ((), None, None)
+    assert (trouble.id, trouble.method, trouble.severity) == ("down_1", "netbanking", "high")
+    assert trouble.instrument == (
+        {} if whole else {name: value for name, value in instrument.items() if value}
+    )
 
 
 @pytest.mark.parametrize("name", [*IGNORED, "something_new.created"])

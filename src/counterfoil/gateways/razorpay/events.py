@@ -32,12 +32,14 @@ READ: Final[Mapping[str, tuple[Kind, ...]]] = {
     "payment.dispute.closed": (Kind.DISPUTE_CLOSED,),
 }
 
+# About no payment: how one bank, network or app fares, which routing and the checkout take note of.
+TROUBLE: Final = frozenset(
+    {"payment.downtime.started", "payment.downtime.updated", "payment.downtime.resolved"}
+)
+
 _IGNORED_BECAUSE = {
     "Settlements are read by API, complete and with every row, once Razorpay has processed them.": """
         settlement.processed
-    """,
-    "Trouble at one bank, network or app; it is about no payment in particular.": """
-        payment.downtime.resolved payment.downtime.started payment.downtime.updated
     """,
     "Counterfoil makes its own orders; what is paid through this comes as payment.captured too.": """
         invoice.expired invoice.paid invoice.partially_paid payment_link.cancelled payment_link.expired

@@ -110,8 +110,20 @@ class Wrapped(msgspec.Struct, Generic[T]):
     entity: T
 
 
-class Payload(msgspec.Struct):
+class Downtime(msgspec.Struct):
+    id: Id
+    method: str
+    begin: UnixTime
+    severity: Literal["low", "medium", "high"]
+    status: Literal["scheduled", "started", "updated", "resolved"]
+    updated_at: UnixTime
+    end: UnixTime | None = None
+    instrument: dict[str, str | None] = {}
+
+
+class Payload(msgspec.Struct, rename={"downtime": "payment.downtime"}):
     dispute: Wrapped[Dispute] | None = None
+    downtime: Wrapped[Downtime] | None = None
     order: Wrapped[Order] | None = None
     payment: Wrapped[Payment] | None = None
     refund: Wrapped[Refund] | None = None

@@ -7,11 +7,11 @@ from hashlib import sha256
 from typing import Final, TypeVar
 
 from counterfoil.domain.fact import Report
-from counterfoil.gateways.base import Event, Headers, UnreadableEventError
-from counterfoil.gateways.razorpay.events import IGNORED, NOT_KNOWN, READ
+from counterfoil.gateways.base import Event, Headers, Trouble, UnreadableEventError
+from counterfoil.gateways.razorpay.events import IGNORED, NOT_KNOWN, READ, TROUBLE
 from counterfoil.gateways.razorpay.shapes import Envelope, Payload, Times, Wrapped
 from counterfoil.gateways.razorpay.signature import verify
-from counterfoil.gateways.razorpay.translate import of_dispute, of_order, of_payment, of_refund
+from counterfoil.gateways.razorpay.translate import of_dispute, of_downtime, of_order, of_payment, of_refund
 from counterfoil.gateways.wire import decode, moment, plain
 
 __all__ = ["dedupe_key", "read", "verify"]
@@ -31,6 +31,7 @@ def read(headers: Headers, body: bytes) -> Event:
     envelope = decode(body, Envelope)
     at = _time(envelope)
     reports = tuple(_reports(envelope, at)) if envelope.event in READ else ()
+    troubles = (_trouble(envelope),) if envelope.event in TROUBLE else ()
     return Event(
         event_id=_event_id(headers),
         type=plain(envelope.event),
@@ -40,7 +41,8 @@ def read(headers: Headers, body: bytes) -> Event:
         reports=tuple(
             replace(report, detail={**report.detail, "event_type": envelope.event}) for report in reports
         ),
-        ignored_because=None if reports else IGNORED.get(envelope.event, NOT_KNOWN),
+        troubles=troubles,
+        ignored_because=None if reports or troubles else IGNORED.get(envelope.event, NOT_KNOWN),
     )
 
 
@@ -55,6 +57,10 @@ def _reports(envelope: Envelope, at: datetime | None) -> Iterator[Report]:
         yield from of_payment(_need(payload.payment, "payment"), at)
         if payload.order:
             yield of_order(payload.order.entity, at)
+
+
+def _trouble(envelope: Envelope) -> Trouble:
+    return of_downtime(_need(decode(envelope.payload, Payload).downtime, "downtime"))
 
 
 def _need(part: Wrapped[T] | None, name: str) -> T:

@@ -11,8 +11,17 @@ from typing import Final
 
 from counterfoil.domain.fact import Kind, Report
 from counterfoil.domain.failure import FailureCode
+from counterfoil.gateways.base import Trouble
 from counterfoil.gateways.razorpay import failures
-from counterfoil.gateways.razorpay.shapes import AcquirerData, Dispute, Notes, Order, Payment, Refund
+from counterfoil.gateways.razorpay.shapes import (
+    AcquirerData,
+    Dispute,
+    Downtime,
+    Notes,
+    Order,
+    Payment,
+    Refund,
+)
 from counterfoil.gateways.wire import Detail, known, moment, read_money
 
 NAME: Final = "razorpay"
@@ -41,6 +50,7 @@ _DISPUTE: Final = {
 }
 # A bank's suspicion and its request for papers come before a chargeback, and take no money.
 _INQUIRY_PHASES: Final = frozenset({"fraud", "retrieval"})
+_WHOLE_METHOD: Final = "ALL"
 _UNDECIDED: Final = frozenset({"open", "under_review"})
 
 _METHODS: Final = {"cardless_emi": "emi", "emandate": "bank_debit", "nach": "bank_debit"}
@@ -112,6 +122,20 @@ def of_refund(refund: Refund, payment: Payment | None, at: datetime | None = Non
                 speed=refund.speed_processed,
             ),
         ),
+    )
+
+
+def of_downtime(downtime: Downtime) -> Trouble:
+    """Gateways 2.9: the instrument is one bank, network or handle; the word ALL stands for the whole method."""
+    named = {name: value for name, value in downtime.instrument.items() if value}
+    return Trouble(
+        id=downtime.id,
+        method=downtime.method,
+        instrument={} if _WHOLE_METHOD in named.values() else named,
+        severity=downtime.severity,
+        began_at=moment(downtime.begin),
+        ended_at=moment(downtime.end or downtime.updated_at) if downtime.status == "resolved" else None,
+        at=moment(downtime.updated_at),
     )
 
 

@@ -154,12 +154,20 @@ class WebhookAnswer(BaseModel):
     status: str
     reason: str | None
     payment: str | None
+    recovered: bool
     deliveries: int
     tries: int
     next_try_at: str | None
     received_at: str
     last_delivery_at: str
     processed_at: str | None
+
+
+class WebhooksReplayed(BaseModel):
+    """The ids of those that are understood anew."""
+
+    data: list[str]
+    next_cursor: str | None
 
 
 class WebhookWithBody(WebhookAnswer):
@@ -170,6 +178,99 @@ class WebhookWithBody(WebhookAnswer):
 class WebhookList(BaseModel):
     data: list[WebhookAnswer]
     next_cursor: str | None
+
+
+class EventAnswer(BaseModel):
+    """An event as it is delivered: the Standard Webhooks payload. `data` is the object as it was at that moment."""
+
+    id: str
+    type: str
+    timestamp: str
+    mode: str
+    sequence: int = Field(description="counts in the order of commit, without gaps")
+    version: int = Field(description="of the object: pass over what is older than what you have")
+    data: dict[str, Any]
+
+
+class EventList(BaseModel):
+    data: list[EventAnswer]
+    next_cursor: str | None
+
+
+class EndpointAnswer(BaseModel):
+    """Where events are sent. `types` empty means all."""
+
+    id: str
+    object: str
+    mode: str
+    url: str
+    description: str
+    types: list[str]
+    enabled: bool
+    disabled_at: str | None
+    disabled_because: str | None
+    failing_since: str | None
+    created_at: str
+    updated_at: str
+
+
+class EndpointWithSecret(EndpointAnswer):
+    secret: str = Field(description="whsec_…: verify deliveries with it; shown once")
+
+
+class EndpointList(BaseModel):
+    data: list[EndpointAnswer]
+    next_cursor: str | None
+
+
+class LoggedTry(BaseModel):
+    """`answer` is the first kilobyte of what was answered; `status` is null where no whole answer came."""
+
+    number: int
+    at: str
+    duration_ms: int
+    status: int | None
+    answer: str
+    error: str | None
+
+
+class DeliveryAnswer(BaseModel):
+    event: str
+    object: str
+    endpoint: str
+    type: str
+    about: str
+    version: int
+    sequence: int
+    status: str
+    tries: int
+    next_try_at: str | None
+    ended_at: str | None
+    last_try: LoggedTry | None
+
+
+class DeliveryWithTries(DeliveryAnswer):
+    log: list[LoggedTry]
+
+
+class DeliveryList(BaseModel):
+    data: list[DeliveryAnswer]
+    next_cursor: str | None
+
+
+class TryAnswer(BaseModel):
+    """What came of a test event."""
+
+    event: str
+    delivered: bool
+    status: int | None
+    duration_ms: int
+    answer: str
+    error: str | None
+
+
+class Replayed(BaseModel):
+    replayed: int
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {

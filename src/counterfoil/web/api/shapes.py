@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints,
 
 from counterfoil.domain.money import MAX_MINOR, Money, owed
 from counterfoil.gateways.base import Method
+from counterfoil.services.inbox import REPLAYED_AT_ONCE
 
 Short = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -133,6 +134,16 @@ class ConfirmPayment(Shape):
 
 class CapturePayment(Shape):
     amount: Minor | None = Field(default=None, description="all that is authorised, where left out")
+
+
+class ReplayWebhooks(Shape):
+    """Which webhooks to understand anew: at least their status."""
+
+    status: Literal["received", "processed", "parked", "dead", "ignored"]
+    gateway: Literal["stripe", "razorpay"] | None = None
+    type: Short | None = None
+    payment: Short | None = None
+    limit: Annotated[StrictInt, Field(ge=1, le=REPLAYED_AT_ONCE)] = REPLAYED_AT_ONCE
 
 
 class Nothing(Shape):

@@ -9,8 +9,17 @@ from counterfoil.domain.errors import InvalidRequestError, NotFoundError
 from counterfoil.services import inbox as service
 from counterfoil.services import views
 from counterfoil.store import inbox
-from counterfoil.web.api.answers import PROBLEMS, WebhookAnswer, WebhookList, WebhookWithBody, says
+from counterfoil.store.inbox import Filter
+from counterfoil.web.api.answers import (
+    PROBLEMS,
+    WebhookAnswer,
+    WebhookList,
+    WebhooksReplayed,
+    WebhookWithBody,
+    says,
+)
 from counterfoil.web.api.payments import PAGE_MOST, known
+from counterfoil.web.api.shapes import ReplayWebhooks
 from counterfoil.web.api.strict import StrictRoute
 from counterfoil.web.security import Admin, InContext, Viewer
 
@@ -26,6 +35,7 @@ async def listing(
     caller: Viewer,
     status: Statuses | None = None,
     gateway: Literal["stripe", "razorpay"] | None = None,
+    type_: Annotated[str | None, Query(alias="type", max_length=100)] = None,
     payment: str | None = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 50,
     cursor: str | None = None,
@@ -33,17 +43,16 @@ async def listing(
     """Webhooks, newest first."""
     if cursor is not None and not ids.is_id("webhook", cursor):
         raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
+    narrow = Filter(
+        merchant_id=caller.merchant_id,
+        mode=caller.mode,
+        status=status,
+        gateway=gateway,
+        type=type_,
+        payment_id=payment,
+    )
     async with ctx.db.reading() as conn:
-        rows = await inbox.page(
-            conn,
-            caller.merchant_id,
-            caller.mode,
-            status=status,
-            gateway=gateway,
-            payment_id=payment,
-            limit=limit + 1,
-            before=cursor,
-        )
+        rows = await inbox.page(conn, narrow, limit=limit + 1, before=cursor)
     more = rows[limit - 1].id if len(rows) > limit else None
     return {"data": [views.letter(row) for row in rows[:limit]], "next_cursor": more}
 
@@ -58,6 +67,21 @@ async def read(ctx: InContext, caller: Viewer, webhook_id: str) -> dict[str, Any
         except LookupError:
             raise NotFoundError("webhook", webhook_id) from None
     return views.letter(row) | {"headers": headers, "body": views.shown_body(body)}
+
+
+@router.post("/replay", response_model=None, responses=says(WebhooksReplayed))
+async def replay_many(ctx: InContext, caller: Admin, asked: ReplayWebhooks) -> dict[str, Any]:
+    """Have the oldest webhooks of a status understood anew, narrowed as the list is."""
+    narrow = Filter(
+        merchant_id=caller.merchant_id,
+        mode=caller.mode,
+        status=asked.status,
+        gateway=asked.gateway,
+        type=asked.type,
+        payment_id=asked.payment,
+    )
+    replayed = await service.replay_many(ctx, caller.actor, narrow, limit=asked.limit)
+    return {"data": replayed, "next_cursor": None}
 
 
 @router.post("/{webhook_id}/replay", response_model=None, responses=says(WebhookAnswer))
