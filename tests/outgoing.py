@@ -15,7 +15,7 @@ from counterfoil.services import delivering, endpoints, publishing
 from counterfoil.services.context import Context
 from counterfoil.services.endpoints import NewEndpoint
 from counterfoil.services.payments import Caller
-from counterfoil.store import events
+from counterfoil.store import deliveries, events
 
 
 @asynccontextmanager
@@ -60,16 +60,14 @@ async def numbered(ctx: Context) -> list[Event]:
 
 
 async def all_sent(ctx: Context) -> None:
-    """Number and send until nothing is due now and every hand is free."""
+    """Number and send until nothing is due now."""
     await delivering.number(ctx)
-    while await delivering.due(ctx) or ctx.hands.busy:
-        await ctx.hands.freed(1)
-        await tick(ctx)
-
-
-async def tick(ctx: Context) -> None:
-    """What waits behind another is looked at again after a second."""
-    advance(ctx, timedelta(seconds=1))
+    due = True
+    while due:
+        await delivering.due(ctx)
+        await ctx.hands.rest(5)
+        async with ctx.db.reading() as conn:
+            due = await deliveries.any_due(conn, ctx.now())
 
 
 def advance(ctx: Context, by: timedelta) -> None:

@@ -50,6 +50,12 @@ def test_the_tour_takes_a_payment_through_each_gateway_and_ends_well(environment
     assert ran.stdout.count("gateway_balance +2450 · sales -2450") == 1
     assert "Ctrl-C" not in ran.stdout
     assert ran.stdout.count("gateway_balance +49900 · sales -49900") == 1
+    assert ran.stdout.count("captured: razorpay (dead) → stripe (won)") == 5
+    assert re.search(r"6\. pmt_\w{26} captured: stripe \(won\) .*razorpay is left alone until", ran.stdout)
+    assert len(re.findall(r"order_\w+ is fenced, and the customer pays at Stripe: captured", ran.stdout)) == 2
+    assert "It is not captured: Razorpay gives it back." in ran.stdout
+    assert "1299.00 INR are given back by themselves" in ran.stdout
+    assert "the two customers paid 2598.00 INR together: once each" in ran.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])

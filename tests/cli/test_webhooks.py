@@ -60,3 +60,29 @@ def test_a_webhook_whose_facts_were_taken_is_not_put_aside(run, service: Service
 def test_what_is_not_there_is_one_sentence(run, verb, webhook_id):
     ran = run("webhooks", verb, webhook_id)
     assert (ran.status, ran.err) == (1, f"counterfoil: There is no webhook {webhook_id} in this mode.\n")
+
+
+def test_a_list_is_narrowed(run, letter):
+    options = ("--gateway", "stripe", "--type", letter["type"], "--payment", letter["payment"])
+    assert letter["id"] in [row["id"] for row in said(run, "list", *options)]
+    assert said(run, "list", *options, "--status", "dead") == []
+
+
+def test_dead_letters_are_listed_and_understood_anew_together(run, service: Service, letter):
+    service.rows("UPDATE inbox SET status = 'dead' WHERE id = $1 RETURNING id", letter["id"])
+    assert [row["id"] for row in said(run, "list", "--status", "dead")] == [letter["id"]]
+    assert said(run, "replay", "--status", "dead", "--gateway", "razorpay") == []
+    assert said(run, "replay", "--status", "dead", "--gateway", "stripe") == [{"id": letter["id"]}]
+    path = f"/api/payments/webhooks/{letter['id']}"
+    service.eventually(lambda: service.get(path).json["status"] == "processed")
+    acts = service.rows(
+        "SELECT actor FROM audit WHERE object_id = $1 AND action = 'webhook.replay' ORDER BY id", letter["id"]
+    )
+    assert acts[-1]["actor"].startswith("cli:")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--gateway", "stripe"), (ABSENT, "--status", "dead")])
+def test_a_replay_says_which_in_one_way(run, arguments):
+    ran = run("webhooks", "replay", *arguments)
+    assert ran.status == 2
+    assert "--status" in ran.err or "not both" in ran.err

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -15,11 +15,11 @@ from pgqueuer.errors import RetryRequested
 
 import unguarded
 from counterfoil import wiring
-from counterfoil.domain.clock import SettableClock
 from counterfoil.gateways.http import Http, open_session
 from counterfoil.settings import Settings
 from counterfoil.web.app import create_app
 from desk import Desk
+from sandbox_by_hand import BEGINNING
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,14 @@ class Points:
         self.reach(f"after {gateway} {call}")
 
 
-class Clock(SettableClock):
-    """A clock that is told the time; nobody's clock is followed."""
+class Clock:
+    """A clock that is told the time."""
 
-    ahead = None
+    def __init__(self) -> None:
+        self.moment = BEGINNING
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.moment, UTC)
 
 
 def live(pipe: Connection, life: Life) -> None:
@@ -71,21 +75,20 @@ def live(pipe: Connection, life: Life) -> None:
 
 
 async def _live(pipe: Connection, life: Life) -> None:
-    clock, points = Clock(datetime.now(UTC)), Points(life.ends_at)
-    async with open_session() as session:
+    clock, points = Clock(), Points(life.ends_at)
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(open_session())
         http = Http(session, before_send=points.before_send, after_answer=points.after_answer)
+        opening = wiring.open_house(life.settings, life.addresses, on_commit=points.on_commit, http=http)
         with patch.object(wiring, "RealClock", lambda: clock):
-            opening = wiring.open_house(life.settings, life.addresses, on_commit=points.on_commit, http=http)
-        async with opening as house:
-            desk = Desk(house, create_app(house, work=False))
-            desk.open()
-            pipe.send("ready")
-            while (asked := pipe.recv()) is not None:
-                moment, counting, what, arguments = asked
-                clock.set(datetime.fromtimestamp(moment, UTC))
-                points.counting = counting
-                pipe.send((await _do(desk, what, arguments), list(points.passed)))
-            await desk.close()
+            house = await stack.enter_async_context(opening)
+        desk = Desk(house, create_app(house, work=False))
+        desk.open()
+        pipe.send("ready")
+        while (asked := pipe.recv()) is not None:
+            clock.moment, points.counting, what, arguments = asked
+            pipe.send((await _do(desk, what, arguments), list(points.passed)))
+        await desk.close()
 
 
 async def _do(desk: Desk, what: str, arguments: tuple[Any, ...]) -> Any:

@@ -15,8 +15,9 @@ from counterfoil.gateways.base import Method, Opening
 from counterfoil.gateways.razorpay import gateway as razorpay
 from counterfoil.gateways.stripe import gateway as stripe
 from gateways.razorpay.entities import ORDER, PAYMENT, order, payment
+from gateways.razorpay.entities import refund as razorpay_refund
 from gateways.scripted import answers, client, scripted
-from gateways.stripe.objects import ATTEMPT, INTENT, charge, intent
+from gateways.stripe.objects import ATTEMPT, INTENT, charge, intent, refund
 
 stripe_sdk.enable_telemetry = False  # it would write to the home folder
 
@@ -126,6 +127,20 @@ STRIPE_CALLS = {
         lambda gateway: gateway.cancel.cancel(INTENT, key=KEY),
         lambda api, options: api.payment_intents.cancel(INTENT, {"expand": ["latest_charge"]}, options),
     ),
+    "refund": (
+        refund(),
+        lambda gateway: gateway.refunds.refund(
+            charge()["id"], Money(4000, "USD"), reference="cal_1", key=KEY
+        ),
+        lambda api, options: api.refunds.create(
+            {"charge": charge()["id"], "amount": 4000, "metadata": {"counterfoil_refund": "cal_1"}}, options
+        ),
+    ),
+    "find a refund": (
+        LISTED,
+        lambda gateway: gateway.refunds.find_refund(charge()["id"], reference="cal_1"),
+        lambda api, _: api.refunds.list({"charge": charge()["id"], "limit": 100}),
+    ),
     "look up": (
         intent(),
         lambda gateway: gateway.collect.look_up(INTENT),
@@ -196,6 +211,25 @@ RAZORPAY_CALLS = {
         lambda gateway: gateway.collect.capture(ORDER, PAYMENT, Money(50000, "INR"), key=KEY),
         lambda api: api.payment.capture(PAYMENT, 50000, {"currency": "INR"}),
     ),
+    "refund": (
+        razorpay_refund(),
+        lambda gateway: gateway.refunds.refund(PAYMENT, Money(20000, "INR"), reference="cal_1", key=KEY),
+        lambda api: api.payment.refund(
+            PAYMENT,
+            {
+                "amount": 20000,
+                "speed": "normal",
+                "receipt": "cal_1",
+                "notes": {"counterfoil_refund": "cal_1"},
+            },
+            headers={"Content-Type": "application/json", "X-Refund-Idempotency": KEY},
+        ),
+    ),
+    "find a refund": (
+        {"entity": "collection", "count": 0, "items": []},
+        lambda gateway: gateway.refunds.find_refund(PAYMENT, reference="cal_1"),
+        lambda api: api.payment.fetch_multiple_refund(PAYMENT, {"count": 100}),
+    ),
     "find": (
         {"entity": "collection", "count": 0, "items": []},
         lambda gateway: gateway.collect.find(opening(Money(50000, "INR")), since=SINCE),
@@ -225,7 +259,8 @@ async def test_razorpay_is_sent_what_its_own_sdk_sends(name):
     async with razorpays(answer) as (server, gateway, sdk):
         mine, official = await both(server, ours(gateway), lambda: theirs(sdk))
     assert pairs(mine) == pairs(official)
-    assert mine.headers["authorization"] == official.headers["authorization"]
+    for header in ("authorization", "x-refund-idempotency"):
+        assert mine.headers.get(header) == official.headers.get(header)
 
 
 async def test_razorpay_is_read_where_its_own_sdk_reads():

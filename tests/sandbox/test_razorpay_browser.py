@@ -146,14 +146,17 @@ def test_after_a_failure_the_customer_tries_again_in_the_same_dialog(shop, page)
     order = begin(shop, page)
     fill_card(page, "4100 2800 0008 0001")
     press_pay(page)
-    expect(page.get_by_role("alert")).to_contain_text(". You can try again.")
+    expect(page.get_by_role("alert")).to_contain_text("You can try again.")
     assert told(page) == [["failed", "insufficient_funds"]]
     page.get_by_role("tab", name="UPI").click()
+    page.get_by_label("UPI ID").fill("failure@razorpay")
+    press_pay(page)
+    expect(page.get_by_role("alert")).to_have_text("Payment failed. You can try again.")
     page.get_by_label("UPI ID").fill("success@razorpay")
     press_pay(page)
-    assert told(page, 2)[1][0] == "paid"
+    assert told(page, 3)[2][0] == "paid"
     payments = shop.client.order.payments(order["id"])["items"]
-    assert [payment["status"] for payment in payments] == ["captured", "failed"]
+    assert [payment["status"] for payment in payments] == ["captured", "failed", "failed"]
 
 
 @pytest.mark.parametrize(

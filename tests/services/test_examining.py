@@ -40,7 +40,11 @@ def test_a_service_that_is_well_has_nothing_to_mend(service: Service, key_file: 
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"), [("refuse", "Check COUNTERFOIL_STRIPE_BASE_URL and the network"), ("error_4xx", "Check the key of stripe")]
+    ("fault", "told"),
+    [
+        ("refuse", "Check COUNTERFOIL_STRIPE_BASE_URL and the network"),
+        ("error_4xx", "Check the key of stripe"),
+    ],
 )
 def test_a_gateway_that_is_away_or_refuses_the_key_is_named(
     service: Service, key_file: Path, fault: str, told: str
@@ -117,3 +121,53 @@ def test_a_job_that_nobody_takes_says_that_no_worker_runs(fast_postgres: Postgre
         found = looked_at(idle, key_file)["worker"]
     assert found.state == "fail"
     assert "counterfoil worker" in found.mend
+
+
+def test_a_gateway_that_does_not_tell_what_it_does_fails_and_says_where_to_look(
+    fast_postgres: Postgres, key_file: Path
+):
+    with serving(fast_postgres) as service:
+        for gateway in ("stripe", "razorpay"):
+            service.sandbox.fault(gateway, "webhooks", "drop", times=None)
+        service.create(payment_method="pm_card_visa", confirm=True)
+        assert looked_at(service, key_file)["webhooks stripe"].state == "ok"
+        service.advance(601)
+        found = looked_at(service, key_file)
+        assert found["webhooks stripe"].state == "fail"
+        assert f"{service.url}/webhooks/stripe" in found["webhooks stripe"].mend
+        assert found["webhooks razorpay"].state == "ok"
+        service.eventually(lambda: "exceptions" in looked_at(service, key_file), seconds=30)
+        service.sandbox.control("DELETE", "faults")
+        service.create(payment_method="pm_card_visa", confirm=True)
+        service.eventually(lambda: looked_at(service, key_file)["webhooks stripe"].state == "ok")
+
+
+def test_a_list_that_cannot_be_read_is_named_with_how_far_it_was(fast_postgres: Postgres, key_file: Path):
+    with serving(fast_postgres) as service:
+        assert looked_at(service, key_file)["lists"].state == "ok"
+        service.sandbox.fault("razorpay", "refunds.list", "error_4xx", status=401, times=None)
+        service.advance(200)
+        service.eventually(lambda: "list refunds" in looked_at(service, key_file))
+        found = looked_at(service, key_file)["list refunds"]
+        assert found.state == "warn"
+        assert found.sentence.startswith("Read up to 20")
+
+
+def test_dead_letters_and_exceptions_are_both_told(fast_postgres: Postgres, key_file: Path):
+    with serving(fast_postgres) as troubled:
+        troubled.rows(
+            "INSERT INTO exceptions (id, merchant_id, mode, kind, subject, sentence, opened_at)"
+            " VALUES ('exc_1', $1, $2, 'contradiction', 'chg_1', 'It cannot be.', now()) RETURNING id",
+            troubled.context.merchant_id,
+            troubled.context.mode,
+        )
+        troubled.rows(
+            """
+            INSERT INTO inbox (id, merchant_id, account_id, gateway, mode, dedupe_key, secret_id, headers, body, status,
+                               received_at, last_delivery_at)
+            SELECT 'whk_1', merchant_id, id, gateway, mode, 'x', 'x', '{}', '', 'dead', now(), now()
+            FROM gateway_accounts LIMIT 1 RETURNING id
+            """
+        )
+        found = looked_at(troubled, key_file)
+        assert (found["inbox"].state, found["exceptions"].state) == ("warn", "warn")

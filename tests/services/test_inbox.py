@@ -17,6 +17,7 @@ from counterfoil.services import inbox
 from counterfoil.services.context import Context
 from counterfoil.services.inbox import DELAYS, TRIES, Writer
 from counterfoil.store import inbox as stored_inbox
+from counterfoil.store.inbox import Filter
 from outage import line_to
 
 
@@ -385,6 +386,14 @@ async def test_an_error_while_understanding_parks_the_letter_with_it_and_in_the_
     assert (await letter(ctx))["tries"] == TRIES
 
 
+async def test_an_error_whose_text_no_database_holds_is_kept_all_the_same(ctx: Context):
+    [letter_id] = await builders.stored(ctx, "stripe", told())
+    await inbox.failed(ctx, letter_id, ValueError("torn \x00 and \ud800 in half"))
+    row = await letter(ctx)
+    assert (row["status"], row["tries"]) == ("parked", 1)
+    assert row["reason"] == "error: ValueError: torn   and   in half"
+
+
 async def test_understanding_one_letter_of_an_account_does_not_wait_for_another(
     ctx: Context, commits: Commits
 ):
@@ -491,3 +500,76 @@ async def test_a_letter_of_the_other_mode_or_merchant_is_not_found(ctx: Context,
         with pytest.raises(NotFoundError):
             await act(ctx, "cli:tests", merchant, mode, letter_id)
     assert (await letter(ctx))["status"] == "received"
+
+
+async def _dead(ctx: Context, *bodies: dict[str, Any], gateway: str = "stripe") -> list[str]:
+    ids = await builders.stored(ctx, gateway, *bodies)
+    for id_ in ids:
+        await _set(ctx, id_, status="dead", tries=TRIES, next_check_at=None)
+    return ids
+
+
+def _filter(ctx: Context, **narrow: Any) -> Filter:
+    return Filter(merchant_id=ctx.merchant_id, mode=ctx.mode, **narrow)
+
+
+async def _statuses(ctx: Context) -> dict[str, str]:
+    return {row["id"]: row["status"] for row in await letters(ctx)}
+
+
+async def test_the_dead_letters_of_a_gateway_are_replayed_together_each_audited(ctx: Context):
+    mine = await _dead(ctx, told(1), told(2))
+    other = await _dead(ctx, builders.razorpay_event("settlement.processed"), gateway="razorpay")
+    [waiting] = await builders.stored(ctx, "stripe", told(3))
+    narrow = _filter(ctx, status="dead", gateway="stripe")
+    assert await inbox.replay_many(ctx, "cli:tests", narrow, limit=10) == sorted(mine)
+    states = await _statuses(ctx)
+    assert {states[id_] for id_ in mine} == {"received"}
+    assert (states[other[0]], states[waiting]) == ("dead", "received")
+    assert {row["tries"] for row in await letters(ctx) if row["id"] in mine} == {0}
+    acts = await builders.rows(ctx, "SELECT actor, action, object_id FROM audit ORDER BY object_id")
+    assert [(act["actor"], act["action"], act["object_id"]) for act in acts] == [
+        ("cli:tests", "webhook.replay", id_) for id_ in sorted(mine)
+    ]
+    for id_ in mine:
+        assert await builders.understood(ctx, id_) == "ignored"
+
+
+async def test_no_more_are_replayed_than_asked_and_the_oldest_first(ctx: Context):
+    first, *_ = sorted(await _dead(ctx, told(1), told(2), told(3)))
+    assert await inbox.replay_many(ctx, "cli:tests", _filter(ctx, status="dead"), limit=1) == [first]
+
+
+@pytest.mark.parametrize("narrow", [{"type": "charge.failed"}, {"payment_id": "pmt_1"}, {"status": "parked"}])
+async def test_what_does_not_match_is_not_replayed(ctx: Context, narrow: dict[str, str]):
+    await _dead(ctx, told(1))
+    assert await inbox.replay_many(ctx, "cli:tests", _filter(ctx, **narrow), limit=10) == []
+
+
+async def test_a_letter_of_the_other_mode_is_not_replayed_with_the_rest(ctx: Context):
+    await _dead(ctx, told(1))
+    live = Filter(merchant_id=ctx.merchant_id, mode="live", status="dead")
+    assert await inbox.replay_many(ctx, "cli:tests", live, limit=10) == []
+
+
+async def test_letters_in_a_workers_hands_are_not_replayed_with_the_rest(ctx: Context):
+    held, free = await _dead(ctx, told(1), told(2))
+    async with ctx.db.transaction() as conn:
+        await stored_inbox.lock(conn, held)
+        assert await inbox.replay_many(ctx, "cli:tests", _filter(ctx, status="dead"), limit=10) == [free]
+
+
+async def test_what_is_missing_is_stored_and_what_is_there_left_alone(ctx: Context):
+    there = told(1)
+    [known] = await builders.stored(ctx, "stripe", there)
+    await _set(ctx, known, status="dead", tries=TRIES, next_check_at=None)
+    items = [builders.delivery(ctx, "stripe", body) for body in (there, told(2), told(2))]
+    async with ctx.db.transaction() as conn:
+        missing = await stored_inbox.missing(conn, items)
+        assert [item.id for item in missing] == [item.id for item in items[1:]]
+        assert await stored_inbox.store_missing(conn, [*missing, items[0]]) == 2
+        assert await stored_inbox.missing(conn, items) == []
+        assert await stored_inbox.missing(conn, []) == []
+    [row] = [row for row in await letters(ctx) if row["id"] == known]
+    assert (row["status"], row["deliveries"]) == ("dead", 1)
+    assert sorted(await _jobs(ctx)) == sorted([known, *(item.id for item in items[1:])])

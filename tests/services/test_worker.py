@@ -249,6 +249,31 @@ async def test_a_sweep_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch
     assert swept == [0, 1, 2]
 
 
+async def test_a_sweep_that_left_something_goes_on_at_once():
+    stop, left = asyncio.Event(), [True, True, False]
+
+    async def sweep() -> bool:
+        more = left.pop(0)
+        if not more:
+            stop.set()
+        return more
+
+    await asyncio.wait_for(worker._every(600, stop, sweep), SOON_S)
+    assert left == []
+
+
+async def test_a_sweep_says_whether_it_took_as_much_as_it_could(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sweeping, "LETTERS_AT_ONCE", 2)
+    monkeypatch.setattr(sweeping, "AT_ONCE", 1)
+    for _ in range(3):
+        await a_letter(ctx)
+    ctx.clock.advance(timedelta(seconds=31))  # type: ignore[attr-defined]  the builders' clock can be moved
+    assert [await sweeping.due_letters(ctx) for _ in range(2)] == [True, False]
+    assert await sweeping.due_payments(ctx) is False
+
+
 async def test_what_has_had_its_time_is_forgotten(ctx: Context):
     async with ctx.db.transaction() as conn:
         await conn.execute(

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -6,7 +7,7 @@ import builders
 from counterfoil.domain.call import Settled, Verb
 from counterfoil.services import calling
 from counterfoil.services.context import Context
-from counterfoil.store import calls
+from counterfoil.store import calls, payments
 from counterfoil.store.calls import Call, CallInFlightError
 from counterfoil.store.payments import Family
 
@@ -79,3 +80,29 @@ async def test_reads_in_vain_are_counted(ctx: Context):
     call = await begun(ctx, family)
     async with ctx.db.transaction() as conn:
         assert [await calls.count_read(conn, call.id) for _ in range(3)] == [1, 2, 3]
+
+
+async def next_check(ctx: Context, family: Family) -> tuple[timedelta | None, int]:
+    payment = (await builders.family_of(ctx, family.payment.id)).payment
+    return payment.next_check_at and payment.next_check_at - ctx.now(), payment.checks
+
+
+@pytest.mark.parametrize("waits", [None, timedelta(hours=1), timedelta(seconds=31)])
+async def test_a_payment_with_a_call_on_its_way_is_asked_about_within_the_minute(
+    ctx: Context, waits: timedelta | None
+):
+    family = await builders.owed(ctx)
+    async with ctx.db.transaction() as conn:
+        at = ctx.now() + waits if waits else None
+        await payments.update(conn, family.payment.id, next_check_at=at, checks=7)
+    await begun(ctx, family, Verb.CAPTURE)
+    assert await next_check(ctx, family) == (timedelta(seconds=30), 0)
+
+
+async def test_a_payment_that_is_asked_about_sooner_stays_so(ctx: Context):
+    family = await builders.owed(ctx)
+    async with ctx.db.transaction() as conn:
+        at = ctx.now() + timedelta(seconds=5)
+        await payments.update(conn, family.payment.id, next_check_at=at, checks=2)
+    await begun(ctx, family, Verb.CAPTURE)
+    assert await next_check(ctx, family) == (timedelta(seconds=5), 2)

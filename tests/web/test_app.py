@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+import builders
 from outage import Line, line_to
 from service import Answer, Service, running_service
 
@@ -45,6 +46,39 @@ def test_what_happened_is_counted(service):
         calls["counterfoil_gateway_call_seconds_count", "payment_intents.confirm", "stripe", "accepted"] >= 1
     )
     assert metrics(service)["counterfoil_database_up",] == 1
+
+
+def test_how_the_gateways_are_heard_is_measured(service):
+    account = service.context.directory.active("stripe", "sandbox").account_id
+    made = service.create(payment_method="pm_card_visa", confirm=True)
+    service.eventually(lambda: service.get("/api/payments/webhooks", payment=made["id"]).json["data"])
+    measured = metrics(service)
+    assert 0 <= measured["counterfoil_webhook_silence_seconds", account, "stripe"] < 30
+    assert measured["counterfoil_webhook_untold_seconds", account, "stripe"] == 0
+    service.sandbox.fault("stripe", "webhooks", "drop", times=None)
+    try:
+        service.advance(61)
+        service.create(payment_method="pm_card_visa", confirm=True)
+        service.advance(200)
+        measured = metrics(service)
+        assert measured["counterfoil_webhook_silence_seconds", account, "stripe"] >= 261
+        assert 200 <= measured["counterfoil_webhook_untold_seconds", account, "stripe"] < 261
+        recovered = ("counterfoil_webhooks_recovered", account, "stripe")
+        service.eventually(lambda: metrics(service).get(recovered, 0) >= 2)
+    finally:
+        service.sandbox.control("DELETE", "faults")
+
+
+def test_the_age_of_the_oldest_letter_that_is_not_at_its_end_is_measured(service):
+    body = builders.as_sent(builders.event("charge.succeeded", {}))
+    secret = service.sandbox.config.stripe_webhook_secret
+    headers = builders.signed("stripe", body, at=service.context.now(), secret=secret)
+    assert service.call("POST", "/webhooks/stripe", body, key="", headers=headers).status == 200
+    oldest = ("counterfoil_inbox_oldest_seconds", "stripe", "dead")
+    service.eventually(lambda: oldest in metrics(service))
+    service.advance(3600)
+    assert metrics(service)[oldest] >= 3600
+    assert ("counterfoil_inbox_oldest_seconds", "stripe", "processed") not in metrics(service)
 
 
 def test_no_metric_names_a_payment_or_a_customer(service):

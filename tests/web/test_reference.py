@@ -5,7 +5,7 @@ import re
 import pytest
 
 from counterfoil.domain.errors import Problem
-from counterfoil.web.reference import Kind, kind
+from counterfoil.web.reference import Kind, kind, operations
 from service import Service
 
 
@@ -31,9 +31,28 @@ def test_every_path_every_field_and_every_problem_is_on_it(service: Service, pag
     assert [problem.slug for problem in Problem if f"<code>{problem.slug}</code>" not in page] == []
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"content": {"application/json": {"schema": {"$ref": "#/x/Payment"}}}}, Kind("Payment", "Payment")),
+        ({"content": {"text/event-stream": {}}}, Kind("text/event-stream")),
+        ({"description": "it is gone"}, Kind("nothing")),
+    ],
+)
+def test_an_answer_that_is_no_json_is_told_as_well(answer, said):
+    described = {"paths": {"/x": {"delete": {"responses": {"default": {}, "200": answer}}}}}
+    [operation] = operations(described)
+    assert operation.answer == said
+
+
 def test_it_needs_no_script_and_no_other_host(page: str):
     assert "<script" not in page
     assert "://" not in page
+
+
+def test_names_in_its_sentences_are_set_as_code(page: str):
+    assert "With <code>payment_method</code> and <code>confirm</code>" in page
+    assert "`" not in page
 
 
 def test_every_link_within_it_leads_somewhere(page: str):

@@ -74,7 +74,8 @@ def demo(leave: bool, port: int, sandbox_port: int) -> None:
         served = closing.enter_context(
             _running(("serve", "--port", web_port(web)), environment, data / "serve.log", f"{web}/readyz")
         )
-        tour(web, sandbox, _make_key(environment), began=began)
+        razorpay = KEYS["COUNTERFOIL_RAZORPAY_KEY_ID"], KEYS["COUNTERFOIL_RAZORPAY_KEY_SECRET"]
+        tour(web, sandbox, _make_key(environment), razorpay, began=began)
         if not leave:
             click.echo("Ctrl-C ends it.")
             _wait(served)

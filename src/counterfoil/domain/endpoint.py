@@ -23,7 +23,8 @@ TRIES: Final = len(DELAYS) + 1
 JITTER: Final = 0.2  # so much later at most: what failed together is not tried again together
 
 NOTICE_AFTER: Final = timedelta(days=1)  # of nothing but failures: a person is told
-DISABLE_AFTER: Final = timedelta(days=5)  # and, once told, it is disabled
+DISABLE_AFTER: Final = timedelta(days=5)  # it is disabled,
+NOTICE_BEFORE: Final = timedelta(days=1)  # but not sooner than this after the notice
 GONE: Final = 410  # it says itself that it wants no more
 
 OVERLAP: Final = timedelta(hours=24)  # how long a replaced secret goes on signing, unless asked otherwise

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 
 from counterfoil.courier import TOTAL_S, Reply
 from counterfoil.domain import ids
-from counterfoil.domain.endpoint import DISABLE_AFTER, GONE, NOTICE_AFTER, Endpoint, again_after
+from counterfoil.domain.endpoint import DISABLE_AFTER, GONE, NOTICE_AFTER, NOTICE_BEFORE, Endpoint, again_after
 from counterfoil.log import scrub
 from counterfoil.services import records, views
 from counterfoil.services.context import Context
@@ -128,20 +128,20 @@ async def _settle(ctx: Context, conn: Connection, one: Taken, how: Try, reply: R
 
 async def _judge(ctx: Context, conn: Connection, endpoint: Endpoint, reply: Reply, now: datetime) -> None:
     """What a further failure means for the endpoint: nothing yet, a notice, or its end. Never an end without notice."""
-    since = endpoint.failing_since or now
+    since, noticed = endpoint.failing_since or now, endpoint.noticed_at
     if reply.status == GONE:
         await _disable(ctx, conn, endpoint, "it answered 410, which asks for no more", now)
-    elif now - since >= DISABLE_AFTER and endpoint.noticed_at is not None:
-        days = DISABLE_AFTER.days
-        await _disable(ctx, conn, endpoint, f"nothing could be delivered for {days} days", now)
-    elif now - since >= NOTICE_AFTER and endpoint.noticed_at is None:
+    elif noticed is None and now - since >= NOTICE_AFTER:
         await endpoints.update(conn, endpoint.id, noticed_at=now)
-        ends = records.instant(max(since + DISABLE_AFTER, now))
+        ends = max(since + DISABLE_AFTER, now + NOTICE_BEFORE)
         sentence = (
-            f"Nothing could be delivered to {_named(endpoint)} since {records.instant(since)}; the last try: {reply.error}."
-            f" If that goes on, it is disabled after {ends}."
+            f"Nothing could be delivered to {_named(endpoint)} since {records.instant(since)}; the last try:"
+            f" {reply.error}. If that goes on, it is disabled after {records.instant(ends)}."
         )
         await _call(ctx, conn, endpoint, "endpoint_failing", since, sentence)
+    elif noticed and now >= max(since + DISABLE_AFTER, noticed + NOTICE_BEFORE):
+        because = f"nothing could be delivered for {DISABLE_AFTER.days} days"
+        await _disable(ctx, conn, endpoint, because, now)
 
 
 async def _disable(ctx: Context, conn: Connection, endpoint: Endpoint, because: str, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """/docs: the API as one page, made here from what /openapi.json says, so that it needs no script and no other host."""
 
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -7,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from fastapi import FastAPI
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -22,6 +24,14 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def _marked(text: str) -> Markup:
+    """Text of a docstring: what stands between backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
+
+
+_TEMPLATES.filters["marked"] = _marked
 
 Json = Mapping[str, Any]
 
@@ -107,7 +117,10 @@ def shapes(described: Json) -> list[Shape]:
 
 
 def _content(said: Json) -> Kind:
-    return kind(said["content"]["application/json"]["schema"])
+    """What a body or an answer is: JSON of some shape, content of another type, or nothing."""
+    for media, content in said.get("content", {}).items():
+        return kind(content["schema"]) if content.get("schema") else Kind(media)
+    return Kind("nothing")
 
 
 def _fields(shape: Json) -> Iterator[Field]:

@@ -126,3 +126,44 @@ def test_a_webhook_whose_facts_were_taken_is_not_put_aside(service, heard):
     row = inbox(service, payment=heard["razorpay"]["id"], status="processed")[0]
     answer = service.post(f"/api/payments/webhooks/{row['id']}/ignore")
     assert (answer.status, answer.json["code"], answer.json["state"]) == (409, "wrong_state", "processed")
+
+
+def dead(service: Service, webhook_id: str) -> str:
+    [row] = service.rows(
+        "UPDATE inbox SET status = 'dead', next_check_at = NULL WHERE id = $1 RETURNING id", webhook_id
+    )
+    return row["id"]
+
+
+def test_dead_letters_are_understood_anew_together(service):
+    ids = [dead(service, send_foreign(service)) for _ in range(2)]
+    asked = {"status": "dead", "gateway": "stripe", "type": "payment_intent.canceled"}
+    answer = service.post("/api/payments/webhooks/replay", asked)
+    assert (answer.status, answer.json) == (200, {"data": sorted(ids), "next_cursor": None})
+    service.eventually(lambda: {letter(service, id_)["status"] for id_ in ids} == {"parked"})
+    assert {letter(service, id_)["tries"] for id_ in ids} == {1}
+    acts = service.rows(
+        "SELECT object_id FROM audit WHERE action = 'webhook.replay' AND object_id = ANY($1)", ids
+    )
+    assert sorted(act["object_id"] for act in acts) == sorted(ids)
+    for id_ in ids:
+        service.post(f"/api/payments/webhooks/{id_}/ignore")
+
+
+@pytest.mark.parametrize("asked", [{}, {"status": "lost"}, {"status": "dead", "limit": 0}, {"status": "dead", "limit": 1001}, {"status": "dead", "colour": "red"}])  # fmt: skip
+def test_a_replay_of_many_says_at_least_which(service, asked):
+    assert service.post("/api/payments/webhooks/replay", asked).status == 422
+
+
+def test_only_an_admin_replays_many(service):
+    answer = service.post("/api/payments/webhooks/replay", {"status": "dead"}, key=service.key("approver"))
+    assert (answer.status, answer.json["code"]) == (403, "not_permitted")
+
+
+def test_a_list_is_narrowed_by_type(service, heard):
+    assert {row["type"] for row in inbox(service, type="payment.captured")} == {"payment.captured"}
+    assert inbox(service, type="payment.lost") == []
+
+
+def test_what_webhooks_brought_was_not_recovered(service, heard):
+    assert {row["recovered"] for row in inbox(service, payment=heard["stripe"]["id"])} == {False}
