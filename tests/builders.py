@@ -282,6 +282,21 @@ def razorpay_payment(of: Attempt, ref: str, status: str, **more: Any) -> dict[st
     }
 
 
+def razorpay_order(of: Attempt, status: str = "paid", **more: Any) -> dict[str, Any]:
+    """The attempt's order, made by us."""
+    return {
+        "id": of.ref,
+        "entity": "order",
+        "amount": of.amount,
+        "currency": of.currency,
+        "status": status,
+        "receipt": of.id,
+        "notes": {"counterfoil_attempt": of.id},
+        "created_at": 1_793_000_000,
+        **more,
+    }
+
+
 def razorpay_refund(ref: str, charge_ref: str, amount: int, **more: Any) -> dict[str, Any]:
     """A refund that was processed, of a Razorpay payment in rupees."""
     return {

@@ -20,6 +20,9 @@ from counterfoil.services.context import Context, House
 from counterfoil.services.inbox import Writer
 from counterfoil.web import hooks
 
+# A process does it beside the worker's sweeps.
+KEEP_HEALTH = "keep health"
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -89,10 +92,14 @@ class Desk:
             await conn.execute("DELETE FROM pgqueuer WHERE id = $1", job.id)
 
     async def sweep(self, name: str) -> None:
-        """One of SWEEPS, once."""
-        await worker.SWEEPS[name][1](self._ctx)
+        """One of `sweeps()`, once."""
+        if name == KEEP_HEALTH:
+            await self._ctx.health.write()
+            await self._ctx.health.refresh()
+        else:
+            await worker.SWEEPS[name][1](self._ctx)
 
 
 def sweeps() -> list[str]:
-    """The names of what the worker does from time to time."""
-    return list(worker.SWEEPS)
+    """The names of what a process does from time to time."""
+    return [*worker.SWEEPS, KEEP_HEALTH]

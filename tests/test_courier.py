@@ -3,8 +3,6 @@
 import asyncio
 import os
 import socket
-import ssl
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from counterfoil import courier as module
 from counterfoil.courier import Courier
 from counterfoil.domain.boundary import NetworkInsideTransactionError, transaction_open
 from counterfoil.domain.errors import InvalidRequestError
+from gateways.scripted import self_signed
 from receiver import Receiver, receiving
 
 Make = Callable[..., Courier]
@@ -168,19 +167,8 @@ async def test_nothing_is_sent_while_a_transaction_is_open(make: Make, shop: Rec
         await make().post(shop.url, "sandbox", {}, b"")
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> ssl.SSLContext:
-    """A server's side of TLS that nobody vouches for, which keeps the name it was called by."""
-    paths = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    subprocess.run([*made, *paths, "-subj", "/CN=shop.example", "-days", "2"], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    return context
-
-
-async def test_tls_is_for_the_name_in_the_url_and_is_verified(make: Make, certificate: ssl.SSLContext):
-    called = []
+async def test_tls_is_for_the_name_in_the_url_and_is_verified(make: Make, tmp_path: Path):
+    called, certificate = [], self_signed(tmp_path)
     certificate.sni_callback = lambda _socket, name, _context: called.append(name)
     async with receiving(ssl=certificate) as shop:
         url = f"https://shop.example:{shop.port}/"

@@ -151,6 +151,7 @@ async def open_house(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await courier.close()
         await session.close()
         await aside.close()
         await db.close()

@@ -136,6 +136,28 @@ def test_after_a_decline_another_card_pays(service, tab):
     assert charges(service, payment) == ["failed", "succeeded"]
 
 
+def test_after_a_decline_the_customer_pays_another_way(service, tab):
+    payment = tab.open(service.create(50_000, "INR", reference="another way"))
+    other = tab.page.get_by_role("button", name="Pay another way")
+    expect(other).to_be_hidden()
+    tab.button.click()
+    tab.pay_by_upi("failure@razorpay")
+    expect(tab.page.get_by_role("dialog").get_by_role("alert")).to_contain_text("try again")
+    tab.page.keyboard.press("Escape")
+    expect(other).to_be_visible()
+    tab.check_accessibility()
+    other.click()
+    expect(tab.page.get_by_label("Card number")).to_be_visible()
+    expect(tab.button).to_be_enabled()
+    tab.pay()
+    tab.expect_result("Payment received")
+    after = service.payment(payment)
+    assert [(a["gateway"], a["status"]) for a in after["attempts"]] == [
+        ("razorpay", "fenced"),
+        ("stripe", "won"),
+    ]
+
+
 def test_the_bank_asks_and_the_customer_confirms(service, tab):
     payment = tab.open(service.create())
     tab.pay(CHALLENGED_CARD)
@@ -415,6 +437,15 @@ def states(service: Service, tab: Tab) -> Iterator[str]:
     expect(tab.alert).not_to_be_empty()
     page.unroute("**/confirm")
     yield "declined"
+    declined = service.create(50_000, "INR", gateway=None)
+    service.pay_razorpay(declined["checkout"]["razorpay"]["order_id"], vpa="failure@razorpay")
+    service.eventually(lambda: service.payment(declined["id"])["failure"])
+    tab.page.goto(declined["checkout"]["url"])
+    expect(tab.page.get_by_role("button", name="Pay another way")).to_be_visible()
+    yield "another way"
+    tab.open(service.create())
+    tab.pay(DECLINED_CARD)
+    expect(tab.alert).not_to_be_empty()
     page.goto(f"{page.url}/return")
     tab.expect_result("Payment not completed")
     yield "the result of a decline"

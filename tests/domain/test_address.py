@@ -114,7 +114,7 @@ def test_loopback_is_let_through_only_where_it_is_allowed_and_only_itself():
     "url",
     [
         "https://shop.example",
-        "https://shop.example/hooks?token=a%20b&x=[1]".replace("[1]", "1"),
+        "https://shop.example/hooks?token=a%20b&x=1",
         "https://shop.example:8443/hooks",
         "https://shop.example:443/",
         "https://xn--bcher-kva.example/hook",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import builders
 from builders import Life
 from counterfoil.domain.attempt import Attempt, AttemptState
+from counterfoil.domain.fact import Kind
 from counterfoil.services.context import Context
 from counterfoil.store import payments
 from counterfoil.store.payments import Family
@@ -190,6 +191,36 @@ def test_every_permutation_of_every_four_turning_points_ends_in_one_state(court:
         return tried
 
     assert court.run(scene) == 360  # 15 choices of four, 24 orders each
+
+
+def tries(attempt: Attempt) -> list[dict[str, Any]]:
+    """Four tries on one intent that came to nothing, a second apart; of two of them Stripe names the method alone.
+
+    The methods are the same on every intent, as saved ones are.
+    """
+    events = []
+    for n, with_charge in enumerate([True, False, True, False]):
+        error = {"code": f"reason_{n}", "payment_method": {"id": f"pm_{n}", "type": "card"}}
+        charge = {"charge": f"ch_{n}{attempt.ref}"} if with_charge else {}
+        failed = builders.intent(attempt, "requires_payment_method", last_payment_error=error | charge)
+        events.append(builders.event("payment_intent.payment_failed", failed, created=1_793_000_000 + n))
+    return events
+
+
+def test_in_whatever_order_declines_are_told_each_is_one_fact_and_the_last_is_shown(court: Court):
+    async def scene(ctx: Context) -> None:
+        for order in permutations(range(4)):
+            family = await builders.owed(ctx, ref=f"pi_{builders.unique()}")
+            told = tries(family.attempts[0])
+            again = [{**told[n], "id": f"evt_{builders.unique()}"} for n in order]
+            await builders.told(ctx, "stripe", *(told[n] for n in order), *again)
+            now = await builders.family_of(ctx, family.payment.id)
+            assert now.attempts[0].failure is not None
+            assert now.attempts[0].failure["gateway_code"] == "reason_3", order
+            said = Counter(fact.kind for fact in now.facts)
+            assert said == {Kind.ATTEMPT_DECLINED: 4, Kind.CHARGE_FAILED: 2}, order
+
+    court.run(scene)
 
 
 @pytest.mark.parametrize("gateway", ["stripe", "razorpay"])
@@ -541,6 +572,37 @@ async def test_an_attempt_whose_opening_was_never_answered_is_found_by_our_own_r
     bare = builders.charge(opened, "ch_1", metadata={})
     assert await builders.told(ctx, "stripe", builders.event("charge.succeeded", bare)) == ["processed"]
     assert (await builders.family_of(ctx, family.payment.id)).payment.status == "captured"
+
+
+@pytest.mark.parametrize("lacking", [{"notes": []}, {"receipt": None}])
+async def test_a_paid_order_whose_opening_was_never_answered_is_found_by_our_own_reference(
+    ctx: Context, lacking: dict[str, Any]
+):
+    family = await builders.owed(ctx, "razorpay", amount=500_000, currency="INR", ref=None)
+    opened = replace(family.attempts[0], ref="order_late")
+    payment = builders.razorpay_payment(opened, "pay_1", "captured")  # which names the order, and not us
+    captured = builders.razorpay_event("payment.captured", payment=payment)
+    paid = builders.razorpay_event(
+        "order.paid", payment=payment, order=builders.razorpay_order(opened) | lacking
+    )
+    letters = await builders.stored(ctx, "razorpay", captured, paid)
+    assert [await builders.understood(ctx, letter) for letter in letters] == ["parked", "processed"]
+    assert await builders.understood(ctx, letters[0]) == "processed"
+    now = await builders.family_of(ctx, family.payment.id)
+    assert (now.payment.status, now.payment.amount_captured) == ("captured", 500_000)
+    assert (now.attempts[0].ref, [charge.ref for charge in now.charges]) == ("order_late", ["pay_1"])
+    assert await books(ctx, family) == {"gateway_balance": 500_000, "sales": -500_000}
+    assert await exceptions(ctx) == []
+
+
+async def test_a_payment_of_another_order_than_the_one_that_names_us_is_not_ours(ctx: Context):
+    family = await builders.owed(ctx, "razorpay", ref=None)
+    opened = replace(family.attempts[0], ref="order_late")
+    payment = builders.razorpay_payment(opened, "pay_1", "captured", order_id="order_of_another")
+    paid = builders.razorpay_event("order.paid", payment=payment, order=builders.razorpay_order(opened))
+    before = await everything(ctx)
+    assert await builders.told(ctx, "razorpay", paid) == ["parked"]
+    assert await everything(ctx) == before
 
 
 async def test_a_second_object_cannot_take_an_attempt_that_has_one(ctx: Context):

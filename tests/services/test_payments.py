@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from builders import unique
 from counterfoil import vault
 from counterfoil.domain.operator import Role
 from counterfoil.services import keys, sweeping
@@ -28,6 +29,12 @@ def service(running: Service) -> Iterator[Service]:
     yield running
     running.sandbox.control("DELETE", "faults")
     running.sandbox.control("POST", "razorpay", {"captures_by_itself": False})
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
 
 
 def act(service: Service, payment: Any, verb: str, body: Any = None) -> Any:
@@ -152,6 +159,99 @@ def test_a_cancel_that_comes_too_late_says_that_the_money_was_taken(service):
         service.sandbox.webhooks(hold=False)
 
 
+@pytest.fixture
+def opening(service: Service, threads: ThreadPoolExecutor) -> Any:
+    """A payment that is to be charged at once, its opening still under way; and the answer to come of it."""
+    service.sandbox.fault("stripe", "payment_intents.create", "delay", seconds=0.7)
+    reference = f"opening {unique()}"
+    asked = {"payment_method": "pm_card_visa", "confirm": True, "reference": reference}
+    answer = threads.submit(service.create, **asked)
+    (payment,) = eventually(lambda: service.get("/api/payments", reference=reference).json["data"])
+    return payment, answer
+
+
+def test_a_payment_cancelled_while_it_is_being_opened_is_opened_recorded_and_not_charged(service, opening):
+    payment, answer = opening
+    asked = act(service, payment, "cancel")
+    assert (asked["status"], asked["attempts"][0]["gateway_reference"]) == ("created", None)
+    made = answer.result()
+    assert made["attempts"][0]["gateway_reference"] == intent_of(service, made)["id"]
+    assert (made["status"], made["amount_captured"], made["failure"]) == ("created", 0, None)
+    assert calls_of(service, made) == [("open", "accepted")]
+    service.advance(31)
+    done = service.until(made["id"], "cancelled")
+    assert (intent_of(service, done)["status"], charges_of(service, done)) == ("canceled", [])
+
+
+def test_a_payment_whose_time_ends_while_it_is_being_opened_is_not_charged(service, opening):
+    payment, answer = opening
+    service.advance(DAY_S)
+    made = answer.result()
+    assert made["id"] == payment["id"]
+    assert calls_of(service, made)[0] == ("open", "accepted")
+    done = service.until(made["id"], "failed")
+    assert (intent_of(service, done)["status"], charges_of(service, done)) == ("canceled", [])
+
+
+def calls_of(service: Service, payment: Any) -> list[tuple[str, str]]:
+    """Our calls for the payment, oldest first: what each was, and what became of it."""
+    rows = service.rows(
+        "SELECT verb, settled FROM calls WHERE payment_id = $1 ORDER BY started_at, id", payment["id"]
+    )
+    return [(row["verb"], row["settled"]) for row in rows]
+
+
+def charges_of(service: Service, payment: Any) -> list[Any]:
+    ref = payment["attempts"][0]["gateway_reference"]
+    return [c for c in service.sandbox.truth()["stripe"]["charges"] if c["payment_intent"] == ref]
+
+
+# Declines
+
+
+def test_of_many_declines_the_last_is_shown_and_each_is_told_once(service):
+    service.sandbox.webhooks(hold=True)
+    try:
+        made = service.create()
+        for card, code in (
+            ("pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds"),
+            ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
+            ("pm_card_authenticationRequired", "authentication_failed"),  # which never comes to a charge
+            ("pm_card_chargeDeclinedLostCard", "lost_or_stolen"),
+            ("pm_card_chargeDeclinedIncorrectCvc", "incorrect_cvc"),
+            ("pm_card_authenticationRequired", "authentication_failed"),
+        ):
+            seen = act(service, made, "confirm", {"payment_method": card})
+            if code == "authentication_failed":
+                service.authenticate(made["attempts"][0]["gateway_reference"], "fail")
+                seen = act(service, made, "sync")
+            assert (seen["status"], seen["failure"]["code"]) == ("pending", code)
+    finally:
+        service.sandbox.webhooks(hold=False)
+    told = {"attempt.opened": 1, "attempt.requires_action": 1, "attempt.declined": 6, "charge.failed": 4}
+    assert facts_of(service, made) == told
+    service.eventually(lambda: heard(service, made) == 6)
+    assert act(service, made, "sync")["failure"] == seen["failure"]
+    assert facts_of(service, made) == told
+
+
+def facts_of(service: Service, payment: Any) -> dict[str, int]:
+    """How many facts of each kind are known of the payment."""
+    rows = service.rows(
+        "SELECT kind, count(*) AS n FROM facts WHERE payment_id = $1 GROUP BY kind", payment["id"]
+    )
+    return {row["kind"]: row["n"] for row in rows}
+
+
+def heard(service: Service, payment: Any) -> int:
+    """How many webhooks of tries that failed were understood."""
+    rows = service.rows(
+        "SELECT FROM inbox WHERE payment_id = $1 AND status = 'processed' AND type = 'payment_intent.payment_failed'",
+        payment["id"],
+    )
+    return len(rows)
+
+
 # Capture by promise
 
 
@@ -255,12 +355,6 @@ def test_in_live_mode_payments_are_live_and_no_other_mode_sees_or_makes_them(fas
 
 
 # A process that is killed
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
 
 
 @pytest.mark.crash

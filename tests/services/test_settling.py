@@ -150,6 +150,10 @@ def test_the_decline_of_the_card_before_does_not_settle_a_charge_whose_answer_wa
     assert asked["attempts"][0]["status"] == "unknown"
     assert sync(service, made)["attempts"][0]["status"] == "unknown"
     assert outcomes(service, made, "confirm") == ["declined", "unknown"]
+    service.advance(LONG_AGO_S)
+    sync(service, made)
+    assert sync(service, made)["attempts"][0]["status"] == "open"
+    assert outcomes(service, made, "confirm") == ["declined", "abandoned"]
 
 
 def test_a_challenge_whose_answer_was_lost_is_found_by_reading(service):
@@ -159,6 +163,54 @@ def test_a_challenge_whose_answer_was_lost_is_found_by_reading(service):
     assert (read["status"], read["attempts"][0]["status"]) == ("pending", "open")
     service.authenticate(made["attempts"][0]["gateway_reference"])
     assert sync(service, made)["status"] == "captured"
+
+
+def test_a_challenge_on_an_intent_made_long_before_is_found_by_reading(service):
+    made = service.create()
+    service.advance(3600)
+    fault(service, "stripe", "payment_intents.confirm", "error_5xx_after")
+    act(service, made, "confirm", {"payment_method": "pm_card_authenticationRequired"})
+    read = sync(service, made)
+    assert (read["status"], read["attempts"][0]["status"]) == ("pending", "open")
+    assert outcomes(service, made, "confirm") == ["accepted"]
+
+
+def challenged(service: Service, outcome: str | None = None) -> Any:
+    """A payment whose customer was sent to the bank, and came back with this outcome, of which nobody has told us."""
+    made = charged(service, payment_method="pm_card_authenticationRequired")
+    if outcome:
+        service.authenticate(made["attempts"][0]["gateway_reference"], outcome)
+    return made
+
+
+def test_a_second_challenge_whose_answer_was_lost_is_accepted_once_it_cannot_be_the_first(service):
+    made = challenged(service, "fail")
+    assert sync(service, made)["failure"]["code"] == "authentication_failed"
+    fault(service, "stripe", "payment_intents.confirm", "error_5xx_after")
+    act(service, made, "confirm", {"payment_method": "pm_card_authenticationRequired"})
+    for wait_s in (0, NOT_YET_S, LONG_AGO_S - NOT_YET_S):
+        assert sync(service, made)["attempts"][0]["status"] == "unknown"
+        service.advance(wait_s)
+    read = sync(service, made)
+    assert (read["status"], read["attempts"][0]["status"]) == ("pending", "open")
+    assert outcomes(service, made, "confirm") == ["accepted", "accepted"]
+    service.authenticate(made["attempts"][0]["gateway_reference"])
+    assert sync(service, made)["status"] == "captured"
+
+
+def test_a_challenge_failed_unheard_does_not_settle_the_charge_that_was_lost_after_it(service):
+    made = challenged(service, "fail")
+    fault(service, "stripe", "payment_intents.confirm", "error_5xx_before")
+    act(service, made, "confirm", {"payment_method": "pm_card_visa"})
+    assert sync(service, made)["attempts"][0]["status"] == "unknown"
+    service.advance(LONG_AGO_S)
+    assert sync(service, made)["attempts"][0]["status"] == "unknown"
+    settled = sync(service, made)
+    assert (settled["status"], settled["attempts"][0]["status"]) == ("pending", "open")
+    assert settled["failure"]["code"] == "authentication_failed"
+    assert outcomes(service, made, "confirm") == ["accepted", "abandoned"]
+    done = act(service, made, "confirm", {"payment_method": "pm_card_visa"})
+    assert (done["status"], len(captured_charges(service, done))) == ("captured", 1)
 
 
 def test_while_the_outcome_is_unknown_nothing_else_is_sent(service):

@@ -321,8 +321,9 @@ class Run:
     # The stage machinery.
 
     def _start(self) -> None:
-        process = Process(f"process {self._deaths + len(self._processes) + 1}", self._turns)
-        desk = Desk(self._stage.process(), self._stage.app)
+        house = self._stage.process()
+        process = Process(f"process {self._deaths + len(self._processes) + 1}", self._turns, house.context)
+        desk = Desk(house, self._stage.app)
         self._processes.append((process, desk))
         self._inside(process, desk.open)
 

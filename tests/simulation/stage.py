@@ -24,14 +24,17 @@ from counterfoil.gateways.http import Answer, Http, Lost, Request, Unsent, open_
 from counterfoil.sandbox.config import Config
 from counterfoil.services import keys
 from counterfoil.services.context import Context, House
+from counterfoil.services.hands import Hands
+from counterfoil.services.health import Health
 from counterfoil.services.traffic import Traffic
 from counterfoil.settings import Settings
 from counterfoil.store import database
 from counterfoil.store.database import Connection
+from counterfoil.web import security
 from counterfoil.web.app import create_app
 from database import RELAXED, Database, Postgres, memory, postgres
 from sandbox_by_hand import BEGINNING, Gateways
-from simulation.turns import PROCESS
+from simulation.turns import PROCESS, Process
 
 # The same plan whatever ran before: PostgreSQL would otherwise choose another after some executions, and rows without
 # an order would come in another.
@@ -89,6 +92,8 @@ class Stage:
     def __init__(self, house: House, play: Play, admin: "asyncpg.Connection[asyncpg.Record]") -> None:
         self.house, self.play, self._admin = house, play, admin
         self.app: FastAPI = create_app(house, work=False)
+        # Making an application takes longer than a seed: the processes share one, and each brings its own context.
+        self.app.dependency_overrides[security.context] = _of_process
         self.key = ""
         self._clear = ""
 
@@ -122,8 +127,10 @@ class Stage:
         await self._admin.execute(self._clear)
 
     def process(self) -> House:
-        """The house as one more process has it."""
-        return replace(self.house, context=replace(self.context, traffic=Traffic()))
+        """The house as one more process has it: what it keeps in memory is its own."""
+        ctx = self.context
+        health = Health(ctx.db, ctx.clock, self.house.metrics, lambda: ctx.directory.routing.breaker)
+        return replace(self.house, context=replace(ctx, health=health, traffic=Traffic(), hands=Hands()))
 
     async def jobs(self) -> list[Any]:
         return await self._admin.fetch("SELECT id, entrypoint, payload FROM pgqueuer ORDER BY id")
@@ -133,6 +140,17 @@ class Stage:
 
     async def stored(self) -> Stored:
         return await stored(self._admin)
+
+
+def _process() -> Process:
+    process = PROCESS.get()
+    if process is None:
+        raise AssertionError("nobody does this")
+    return process
+
+
+async def _of_process() -> Context:
+    return _process().context
 
 
 @asynccontextmanager
@@ -153,6 +171,7 @@ async def stage(server: Postgres, own: Database) -> AsyncIterator[Stage]:
             calls.play = play
             addresses = wiring.Addresses(url=url, owner_url=own.owner_url, direct_url=url)
             async with wiring.open_house(_settings(folder), addresses, http=calls) as house:
+                calls.told = lambda account_id, outcome: _process().context.health.told(account_id, outcome)
                 context = replace(house.context, chance=lambda count: play.chance.randbytes(count))
                 made = Stage(replace(house, context=context), play, admin)
                 await made.furnish()

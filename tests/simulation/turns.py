@@ -19,6 +19,7 @@ class Process:
 
     name: str
     turns: "Turns"
+    context: Any = None
     alive: bool = True
     answers: list[asyncio.Future[Any]] = field(default_factory=list)  # what others wait for from it
 

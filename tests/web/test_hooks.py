@@ -222,6 +222,45 @@ def test_a_webhook_address_takes_nothing_but_posts(service: Service):
         assert (answer.status, answer.json["code"]) == (405, "method_not_allowed")
 
 
+def test_a_head_is_told_the_same_without_a_body(service: Service):
+    answer = call(service.url, "HEAD", "/webhooks/stripe")
+    assert (answer.status, answer.headers["content-type"], answer.body) == (
+        405,
+        "application/problem+json",
+        b"",
+    )
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/webhooks/stripe/",
+        "/webhooks/stripe/more",
+        "/webhooks//stripe",
+        "/webhooks/Stripe",
+        "/webhooks/paypal",
+        "/webhooks/",
+        "/webhooks",
+        "/webhooks/stripe%00",
+        "/api/webhooks/stripe",
+    ],
+)
+def test_what_is_sent_to_any_other_address_is_not_found_and_not_stored(service: Service, path: str):
+    body, before = builders.as_sent(builders.event("payout.paid", {"object": "payout"})), count(service)
+    answer = call(service.url, "POST", path, body, headers=signed(service, "stripe", body))
+    assert (answer.status, answer.json["code"]) == (404, "not_found")
+    assert count(service) == before
+
+
+def test_a_query_after_the_address_is_nothing_to_the_inbox(service: Service):
+    body = builders.as_sent(builders.event("payout.paid", {"object": "payout"}))
+    answer = call(
+        service.url, "POST", "/webhooks/stripe?shop=1", body, headers=signed(service, "stripe", body)
+    )
+    assert answer.status == 200
+
+
 def test_what_came_of_each_is_counted(service: Service):
     body = builders.as_sent(builders.event("payout.paid", {"object": "payout"}))
     before = _webhooks(service)

@@ -26,8 +26,8 @@ def test_every_problem_is_answered_with_its_status_and_what_http_wants_beside_it
     answer = problems.response(problem, "It is so.")
     assert answer.status_code == problem.status
     assert answer.media_type == "application/problem+json"
-    waits = problem in {Problem.DATABASE_AWAY, Problem.IDEMPOTENCY_IN_FLIGHT}
-    assert answer.headers.get("retry-after") == ("1" if waits else None)
+    waits = {Problem.DATABASE_AWAY: "1", Problem.IDEMPOTENCY_IN_FLIGHT: "1", Problem.GATEWAY_AWAY: "30"}
+    assert answer.headers.get("retry-after") == waits.get(problem)
     assert answer.headers.get("www-authenticate") == ("Bearer" if problem.status == 401 else None)
 
 

@@ -27,6 +27,18 @@ WHO = """
     GET   /api/payments/webhooks/{webhook_id}      viewer
     POST  /api/payments/webhooks/{webhook_id}/replay   admin
     POST  /api/payments/webhooks/{webhook_id}/ignore   admin
+    POST  /api/payments/endpoints                  admin
+    GET   /api/payments/endpoints                  admin
+    GET   /api/payments/endpoints/{endpoint_id}    admin
+    PATCH /api/payments/endpoints/{endpoint_id}    admin
+    DELETE /api/payments/endpoints/{endpoint_id}   admin
+    POST  /api/payments/endpoints/{endpoint_id}/rotate         admin
+    POST  /api/payments/endpoints/{endpoint_id}/test           admin
+    POST  /api/payments/endpoints/{endpoint_id}/replay         admin
+    GET   /api/payments/endpoints/{endpoint_id}/deliveries     admin
+    GET   /api/payments/endpoints/{endpoint_id}/deliveries/{event_id}         admin
+    POST  /api/payments/endpoints/{endpoint_id}/deliveries/{event_id}/replay  admin
+    GET   /api/payments/events                     viewer
 """
 # What needs no key, and why.
 OPEN = {
@@ -47,7 +59,7 @@ INCLUDED = {
     "viewer": {"viewer"},
     "auditor": {"auditor", "viewer"},
 }
-IDS = {"payment_id": "pmt_01m82q4mexgp9s3vb3tax4n4pn", "webhook_id": "whk_01m82q4mexgp9s3vb3tax4n4pn"}
+IDS = {"payment_id": "pmt_01m82q4mexgp9s3vb3tax4n4pn", "webhook_id": "whk_01m82q4mexgp9s3vb3tax4n4pn", "endpoint_id": "ept_01m82q4mexgp9s3vb3tax4n4pn", "event_id": "out_01m82q4mexgp9s3vb3tax4n4pn"}
 TABLE = [tuple(line.split()) for line in WHO.strip().splitlines()]
 
 

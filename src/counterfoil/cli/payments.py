@@ -9,10 +9,11 @@ import click
 from counterfoil.cli.running import as_json, in_house, operator, show, show_one
 from counterfoil.domain import ids
 from counterfoil.domain.errors import NotFoundError
-from counterfoil.domain.money import Money
+from counterfoil.domain.money import Money, owed
 from counterfoil.domain.payment import Status
+from counterfoil.domain.routing_policy import Question
+from counterfoil.services import choosing, views
 from counterfoil.services import payments as service
-from counterfoil.services import views
 from counterfoil.services.context import Context
 from counterfoil.services.payments import Answer, Caller
 from counterfoil.store import timeline as stored
@@ -21,7 +22,7 @@ from counterfoil.store.payments import Filter
 
 @click.group()
 def payments() -> None:
-    """Payments: list, show, timeline, sync, capture, cancel."""
+    """Payments: list, show, timeline, route, change, sync, capture, cancel."""
 
 
 @payments.command(name="list")
@@ -50,6 +51,51 @@ def listing(status: str | None, reference: str | None, limit: int, as_json: bool
 def show_payment(payment_id: str, as_json: bool) -> None:
     """One payment, whole."""
     show_one(_on(payment_id, _read), json_wanted=as_json)
+
+
+@payments.command()
+@click.option("--amount", required=True, type=click.IntRange(min=1), help="Minor units of the currency.")
+@click.option("--currency", required=True, help="ISO 4217.")
+@click.option("--method", help="What the payer would use: card, upi …")
+@click.option("--country", help="The payer's, ISO 3166-1 alpha-2.")
+@click.option("--gateway", help="As if the caller had named it.")
+@as_json
+def route(
+    amount: int, currency: str, method: str | None, country: str | None, gateway: str | None, as_json: bool
+) -> None:
+    """Which gateway a payment would go to, and why, without paying."""
+
+    async def act(ctx: Context) -> dict[str, Any]:
+        question = Question(owed(amount, currency), method, country)
+        return views.routing_answer(choosing.explain(ctx, question, ctx.mode, named=gateway))
+
+    answer = in_house(act)
+    if as_json:
+        show_one(answer, json_wanted=True)
+        return
+    rows = [
+        {
+            "gateway": one["gateway"],
+            "place": one["place"] or "-",
+            "why": one["obstacle"] or one["reason"],
+            "health": one["health"]["because"] if one["health"] else "well",
+        }
+        for one in answer["gateways"]
+    ]
+    show(rows, ("gateway", "place", "why", "health"), json_wanted=False, empty="No gateway is configured.")
+
+
+@payments.command()
+@click.argument("payment_id")
+@click.option("--gateway", help="The best other one, where left out.")
+@as_json
+def change(payment_id: str, gateway: str | None, as_json: bool) -> None:
+    """Open a further attempt at another gateway; every earlier one is fenced first."""
+
+    async def act(ctx: Context, caller: Caller, id_: str) -> Answer:
+        return await service.change_gateway(ctx, caller, id_, gateway)
+
+    show_one(_on(payment_id, act), json_wanted=as_json)
 
 
 @payments.command()

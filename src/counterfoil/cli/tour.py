@@ -13,7 +13,7 @@ from counterfoil.domain.errors import ConfigurationError
 
 def tour(web: str, sandbox: str, key: str, razorpay: tuple[str, str], *, began: float) -> None:
     """Take a payment on each side, then lose a gateway; show how each came about, and say how to go on by hand."""
-    console, service = Console(highlight=False), Service(web, key)
+    console, service = Console(highlight=False, soft_wrap=True), Service(web, key)
     console.print(f"Ready after {time.monotonic() - began:.1f} s.\n")
     by_card = _by_card(console, service, began)
     by_upi = _by_upi(console, service, sandbox)

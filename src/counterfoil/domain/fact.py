@@ -46,15 +46,17 @@ class Report:
     """One thing a gateway says, in our words.
 
     kind, object_id and amount make the fact unique within an account: `amount` is cumulative for a capture and the
-    object's own for everything else. `face` is what the attempt or charge was asked for, and must agree with our own
-    record. `our_reference` is the attempt id we sent along, when the gateway gives it back. `at` is the gateway's
-    time of the object, `detail` plain values worth keeping (brand, last4, failure, vpa, next action).
+    object's own for everything else; of a declined try the object is what failed, so that each try is a fact of its own.
+    `face` is what the attempt or charge was asked for, and must agree with our own record. `our_reference` is the
+    attempt id we sent along, when the gateway gives it back. `at` is the gateway's time of what it says; None where an
+    answer tells how things stand and not since when: then it is said as we hear it. `detail` holds plain values worth
+    keeping (brand, last4, failure, vpa, next action).
     """
 
     kind: Kind
     object_id: str
     amount: Money
-    at: datetime
+    at: datetime | None
     attempt_ref: str | None = None
     charge_ref: str | None = None
     face: Money | None = None

@@ -95,7 +95,8 @@ async def open_first(
                 return family, await go_on(conn, family)
             if choice is None or family.payment.status is not Status.FAILED:
                 break
-            family, call = await place(ctx, conn, family, choice)
+            failed_over = Choice(choice.gateway, f"{choice.reason}; {gateway.name} did not open it")
+            family, call = await place(ctx, conn, family, failed_over)
     return family, None
 
 

@@ -16,7 +16,14 @@ from standardwebhooks import Webhook
 
 from counterfoil.courier import TOTAL_S, Reply
 from counterfoil.domain import ids
-from counterfoil.domain.endpoint import DISABLE_AFTER, GONE, NOTICE_AFTER, NOTICE_BEFORE, Endpoint, again_after
+from counterfoil.domain.endpoint import (
+    DISABLE_AFTER,
+    GONE,
+    NOTICE_AFTER,
+    NOTICE_BEFORE,
+    Endpoint,
+    again_after,
+)
 from counterfoil.log import scrub
 from counterfoil.services import records, views
 from counterfoil.services.context import Context

@@ -24,10 +24,20 @@ PAYABLE: Final = frozenset({Status.CREATED, Status.PENDING})
 
 
 def offers(ctx: Context, family: Family) -> list[Choice]:
-    """The other gateways that a customer may be offered once a try has failed; none where they may not be opened."""
+    """The other gateways that a customer is offered once a try has failed."""
+    live = standing.live_attempt(family)
+    return others(ctx, family) if live is not None and live.failure is not None else []
+
+
+def others(ctx: Context, family: Family) -> list[Choice]:
+    """The other gateways that could take the payment; none where they may not be opened now."""
     payment, live = family.payment, standing.live_attempt(family)
-    tried = live is not None and live.failure is not None
-    if payment.status not in PAYABLE or not tried or payment.gateway or _obstacle(ctx, family) is not None:
+    if (
+        payment.status not in PAYABLE
+        or payment.gateway
+        or _obstacle(ctx, family)
+        or _unfenceable(ctx, family)
+    ):
         return []
     return [
         choice for choice in choosing.able(ctx, payment) if live is None or choice.gateway != live.gateway

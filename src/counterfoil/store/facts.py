@@ -25,7 +25,7 @@ async def insert(
     source: Source,
     now: datetime,
 ) -> bool:
-    """Keep what was said, once. False where it was known already."""
+    """Keep what was said, once; `now` is the time of what has no other. False where it was known already."""
     new = await conn.fetchval(
         """
         INSERT INTO facts (account_id, object_id, kind, amount, currency, payment_id, attempt_id, charge_ref,
@@ -44,7 +44,7 @@ async def insert(
         source.kind,
         source.id,
         dict(report.detail),
-        report.at,
+        report.at or now,
         now,
     )
     return new is not None
@@ -53,10 +53,14 @@ async def insert(
 async def kinds_of_attempt(
     conn: Connection, attempt: Attempt, *, said_from: datetime, learned_from: datetime
 ) -> frozenset[Kind]:
-    """What was said of the attempt from one moment on (the gateway's clock) and learned from another on (ours)."""
+    """What was said of the attempt from one moment on (the gateway's clock) and learned from another on (ours).
+
+    Not that a try was declined, where we read it: its charge tells when that was, and without one nothing does.
+    """
     rows = await conn.fetch(
         "SELECT DISTINCT kind FROM facts"
-        " WHERE payment_id = $1 AND attempt_id = $2 AND said_at >= $3 AND learned_at >= $4",
+        " WHERE payment_id = $1 AND attempt_id = $2 AND said_at >= $3 AND learned_at >= $4"
+        " AND NOT (kind = 'attempt.declined' AND source = 'sweep')",
         attempt.payment_id,
         attempt.id,
         said_from,

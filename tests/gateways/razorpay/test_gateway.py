@@ -110,7 +110,7 @@ async def test_a_look_up_tells_of_the_order_and_of_every_payment():
         (Kind.ATTEMPT_OPENED, ORDER),
         (Kind.CHARGE_CAPTURED, PAYMENT),
         (Kind.CHARGE_FAILED, "pay_1"),
-        (Kind.ATTEMPT_DECLINED, ORDER),
+        (Kind.ATTEMPT_DECLINED, "pay_1"),
     ]
     assert [sent.target for sent in server.sent] == [f"/v1/orders/{ORDER}", f"/v1/orders/{ORDER}/payments"]
 

@@ -21,7 +21,7 @@ PAY, ORD, RFND = "pay_9Up14PehPjPB9a", "order_8lMYQOymAAiTdR", "rfnd_tpTDBMf4rpa
 
 # One payment's whole life: what each event says, of what, and how much in paise
 SAID = {
-    "01_payment.failed": [(Kind.CHARGE_FAILED, PAY, 500000), (Kind.ATTEMPT_DECLINED, ORD, 500000)],
+    "01_payment.failed": [(Kind.CHARGE_FAILED, PAY, 500000), (Kind.ATTEMPT_DECLINED, PAY, 500000)],
     "02_payment.authorized": [(Kind.CHARGE_AUTHORIZED, PAY, 500000)],
     "03_payment.captured": [(Kind.CHARGE_CAPTURED, PAY, 500000)],
     "04_order.paid": [(Kind.CHARGE_CAPTURED, PAY, 500000), (Kind.ATTEMPT_OPENED, ORD, 500000)],

@@ -50,7 +50,7 @@ SAID = {
     "22_payout.paid": [],
     "23_payout.failed": [],
     "x1_payment_intent.payment_failed": [
-        (Kind.ATTEMPT_DECLINED, PI, 10000),
+        (Kind.ATTEMPT_DECLINED, CH_FAILED, 10000),
         (Kind.CHARGE_FAILED, CH_FAILED, 10000),
     ],
     "x2_payment_intent.amount_capturable_updated": [(Kind.CHARGE_AUTHORIZED, CH, 10000)],

@@ -63,7 +63,8 @@ def test_an_intent_says_one_thing_of_the_attempt_and_one_of_its_latest_charge(st
     assert [report.kind for report in reports] == kinds
     for report in reports:
         of_the_charge = report.kind.noun == "charge"
-        assert report.object_id == (CHARGE if of_the_charge else INTENT)
+        if report.kind is not Kind.ATTEMPT_DECLINED:
+            assert report.object_id == (CHARGE if of_the_charge else INTENT)
         assert report.charge_ref == (CHARGE if of_the_charge else None)
         assert (report.attempt_ref, report.our_reference, report.livemode) == (INTENT, ATTEMPT, False)
         assert (report.amount, report.face) == (USD_100, USD_100)
@@ -104,6 +105,40 @@ def test_a_decline_keeps_its_reason_and_what_was_tried():
 def test_an_action_names_its_kind(next_action, named):
     (report,) = said_by_intent(status="requires_action", next_action=next_action)
     assert report.detail == {"requires_action": named}
+
+
+METHOD = "pm_1Counterfoil0000000001"
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        ({"charge": CHARGE, "payment_method": {"id": METHOD, "type": "card"}}, CHARGE),
+        ({"payment_method": {"id": METHOD, "type": "card"}}, f"{INTENT}/{METHOD}"),
+        ({"payment_method": {"type": "card"}}, INTENT),
+        ({}, INTENT),
+    ],
+)
+def test_a_decline_is_about_what_was_tried_so_that_every_try_is_told_apart(error, what):
+    declined = said_by_intent(last_payment_error={"code": "x", **error})[0]
+    assert (declined.kind, declined.object_id, declined.attempt_ref) == (Kind.ATTEMPT_DECLINED, what, INTENT)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "requires_action"},
+        {"status": "processing", "latest_charge": CHARGE},
+        {"last_payment_error": DECLINE},
+        {"status": "requires_capture", "latest_charge": CHARGE},
+        {"status": "succeeded", "latest_charge": CHARGE, "amount_received": 10000},
+    ],
+)
+def test_an_intent_alone_does_not_tell_since_when_it_stands_so(changes):
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    alone, in_event = (of_intent(read(intent(**changes), shapes.Intent), when) for when in (None, at))
+    assert {report.at for report in alone} == {None}
+    assert {report.at for report in in_event} == {at}
 
 
 def test_the_time_is_the_objects_own_unless_an_event_brings_one():

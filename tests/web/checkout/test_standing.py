@@ -140,6 +140,15 @@ def test_the_newest_attempt_counts():
             ),
             "timed_out",
         ),
+        (
+            Accepted(
+                reports=(
+                    report(Kind.CHARGE_FAILED, seconds=9, failure="insufficient_funds"),
+                    replace(report(Kind.CHARGE_FAILED, failure="expired_card"), at=None),
+                )
+            ),
+            "expired_card",
+        ),
         (Accepted(reports=(report(Kind.CHARGE_FAILED, failure="expired_card"),)), "expired_card"),
         (Accepted(reports=(report(Kind.CHARGE_FAILED, failure="never_heard_of"),)), "other"),
         (Accepted(reports=(report(Kind.CHARGE_FAILED),)), "other"),

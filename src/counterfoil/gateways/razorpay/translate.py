@@ -75,7 +75,7 @@ def of_payment(payment: Payment, at: datetime | None = None) -> tuple[Report, ..
     """What a payment says of itself; a failed one also says that the order's try failed, and that the order lives on."""
     said = _of_payment(_payment_kind(payment), payment.id, payment, at)
     if payment.status == "failed" and payment.order_id:
-        return said, _of_payment(Kind.ATTEMPT_DECLINED, payment.order_id, payment, at)
+        return said, _of_payment(Kind.ATTEMPT_DECLINED, payment.id, payment, at)
     return (said,)
 
 

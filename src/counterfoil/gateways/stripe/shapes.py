@@ -28,8 +28,9 @@ class BankDebit(msgspec.Struct):
 
 
 class Method(msgspec.Struct):
-    """What was charged: a PaymentMethod, or a charge's `payment_method_details`."""
+    """What was charged: a PaymentMethod, or a charge's `payment_method_details`, which has no id."""
 
+    id: Id | None = None
     type: str | None = None
     card: Card | None = None
     acss_debit: BankDebit | None = None

@@ -1,8 +1,9 @@
 """Stripe's objects in our words. Pure: what goes in is decoded, what comes out are reports; no network, no clock.
 
 Each function takes an object and, for an object inside an event, the event's time, which is then the time of what the
-report says; without it that is the object's own time. A report's `attempt_ref` is the PaymentIntent, its `charge_ref`
-the charge. Raises UnreadableEventError where an amount or currency means nothing to us.
+report says; without it that is the object's own time, or none where the object has none for it. A report's
+`attempt_ref` is the PaymentIntent, its `charge_ref` the charge. Raises UnreadableEventError where an amount or currency
+means nothing to us.
 """
 
 from collections.abc import Iterator, Mapping
@@ -50,6 +51,8 @@ _LATEST_CHARGE: Final[Mapping[IntentStatus, Kind]] = {
     "requires_capture": Kind.CHARGE_AUTHORIZED,
     "succeeded": Kind.CHARGE_CAPTURED,
 }
+# Of these an intent tells that they are so, and not since when: its own times are of its making and its end.
+_UNDATED: Final = frozenset({Kind.ATTEMPT_ACTION, Kind.ATTEMPT_PROCESSING, Kind.ATTEMPT_DECLINED})
 _NEEDS_CHARGE: Final = frozenset({"requires_capture", "succeeded"})
 _REFUND: Final = {
     "pending": Kind.REFUND_PENDING,
@@ -79,31 +82,44 @@ def of_intent(intent: Intent, at: datetime | None = None) -> tuple[Report, ...]:
 
 
 def _of_attempt(intent: Intent, at: datetime | None) -> Iterator[Report]:
-    declined = intent.status == "requires_payment_method" and intent.last_payment_error
+    declined = intent.last_payment_error if intent.status == "requires_payment_method" else None
     kind = Kind.ATTEMPT_DECLINED if declined else _ATTEMPT[intent.status]
     if kind is None:
         return
     asked = read_money(NAME, intent.amount, intent.currency)
     detail = _declined(declined) if declined else _action(intent)
-    yield _about(intent, kind, intent.id, asked, at or moment(intent.canceled_at or intent.created), detail)
+    told = None if kind in _UNDATED else moment(intent.canceled_at or intent.created)
+    yield _about(intent, kind, _tried(intent, declined), asked, at or told, detail)
+
+
+def _tried(intent: Intent, error: PaymentError | None) -> str:
+    """What a report of the attempt is about: after a decline the charge that failed, or the method tried without one.
+
+    A charge belongs to one intent; a method may be tried on others too.
+    """
+    if error is not None and error.charge is not None:
+        return error.charge
+    method = error.payment_method.id if error is not None and error.payment_method is not None else None
+    return f"{intent.id}/{method}" if method else intent.id
 
 
 def _of_latest_charge(intent: Intent, at: datetime | None) -> Iterator[Report]:
     charge, error = intent.latest_charge, intent.last_payment_error
     asked = read_money(NAME, intent.amount, intent.currency)
-    when = at or moment(intent.created)
     if isinstance(charge, Charge):
         yield from of_charge(charge, at, given_back=intent.status == "canceled")
     elif intent.status == "requires_payment_method" and error is not None and error.charge is not None:
-        yield _about(intent, Kind.CHARGE_FAILED, error.charge, asked, when, _declined(error))
+        yield _about(intent, Kind.CHARGE_FAILED, error.charge, asked, at, _declined(error))
     elif charge is None and intent.status in _NEEDS_CHARGE:
         raise UnreadableEventError(f"the intent is {intent.status}, but names no charge")
     elif charge is not None and (kind := _LATEST_CHARGE.get(intent.status)):
         received = read_money(NAME, intent.amount_received, intent.currency)
-        yield _about(intent, kind, charge, received if kind is Kind.CHARGE_CAPTURED else asked, when, {})
+        yield _about(intent, kind, charge, received if kind is Kind.CHARGE_CAPTURED else asked, at, {})
 
 
-def _about(intent: Intent, kind: Kind, object_id: str, amount: Money, at: datetime, detail: Detail) -> Report:
+def _about(
+    intent: Intent, kind: Kind, object_id: str, amount: Money, at: datetime | None, detail: Detail
+) -> Report:
     return Report(
         kind=kind,
         object_id=object_id,

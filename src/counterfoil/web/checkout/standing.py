@@ -1,7 +1,7 @@
 """How a payment stands, as far as its customer is concerned: what a page shows follows from this alone."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -34,6 +34,8 @@ DONE: Final = frozenset({Standing.PAID, Standing.APPROVED})
 _UNDER_WAY: Final = frozenset({Kind.ATTEMPT_PROCESSING, Kind.CHARGE_CREATED})
 _TAKEN: Final = frozenset({Kind.CHARGE_AUTHORIZED, Kind.CHARGE_CAPTURED})
 _FAILED: Final = frozenset({Kind.ATTEMPT_DECLINED, Kind.CHARGE_FAILED})
+# What has no time of its own is so now, after everything that has one.
+_NOW: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def of(family: Family, outcome: Outcome | None, now: datetime, *, under_way: bool = False) -> Standing:
@@ -87,5 +89,7 @@ def why_declined(outcome: Outcome | None) -> str:
 
 def _last_of(failures: Iterable[Report]) -> FailureCode:
     """The newest, and of one moment the attempt's own: it speaks of now, its charges of then."""
-    newest = max(failures, key=lambda report: (report.kind.noun == "attempt", report.at), default=None)
+    newest = max(
+        failures, key=lambda report: (report.kind.noun == "attempt", report.at or _NOW), default=None
+    )
     return BY_SLUG.get(str(newest.detail.get("failure")) if newest else "other", FailureCode.OTHER)

@@ -75,13 +75,14 @@ def _item(item: Mapping[str, Any], currency: str) -> dict[str, Any]:
     }
 
 
-def others(ctx: Context, family: Family) -> list[dict[str, str]]:
-    """The other ways to pay that a customer is offered once a try has failed."""
+def others(ctx: Context, family: Family) -> dict[str, Any]:
+    """The other ways to pay, and whether a try has failed: until then the page keeps them to itself."""
     currency = family.payment.currency
-    return [
+    ways = [
         {"gateway": choice.gateway, "methods": methods(choice.gateway, currency)}
-        for choice in failover.offers(ctx, family)
+        for choice in failover.others(ctx, family)
     ]
+    return {"ways": ways, "offered": bool(failover.offers(ctx, family))}
 
 
 def back(payment: Payment) -> str | None:

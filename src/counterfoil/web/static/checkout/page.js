@@ -11,6 +11,7 @@ window.checkout = (() => {
 
   const form = document.querySelector("#pay");
   const [button, alarm, news, check] = ["#submit", "#alert", "#news", "#check"].map((id) => form.querySelector(id));
+  const others = document.querySelector("#others"); // other ways to pay, once this one has failed
   const settings = JSON.parse(form.dataset.settings);
   let leaving = false;
 
@@ -49,6 +50,7 @@ window.checkout = (() => {
   function stop(sentence) {
     rest();
     alarm.textContent = sentence;
+    others?.removeAttribute("hidden");
     alarm.focus();
   }
 
