@@ -58,6 +58,7 @@ class Desk:
         entrypoints: Any = _Entrypoints()
         worker._bind(self._ctx, entrypoints, asyncio.Semaphore(worker.HANDS))
         self._entrypoints = entrypoints.known
+        self._keeping = asyncio.Lock()
 
     def open(self) -> None:
         """Take webhooks from now on."""
@@ -94,8 +95,9 @@ class Desk:
     async def sweep(self, name: str) -> None:
         """One of `sweeps()`, once."""
         if name == KEEP_HEALTH:
-            await self._ctx.health.write()
-            await self._ctx.health.refresh()
+            async with self._keeping:  # a process has one task for it
+                await self._ctx.health.write()
+                await self._ctx.health.refresh()
         else:
             await worker.SWEEPS[name][1](self._ctx)
 

@@ -83,6 +83,7 @@ class Fleet:
             "public_url": self.url,
             "stripe_base_url": NOWHERE,
             "razorpay_base_url": NOWHERE,
+            "allow_loopback_endpoints": "1",
         }
         return inherited | {f"COUNTERFOIL_{name.upper()}": value for name, value in chosen.items()}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import builders
+from counterfoil import wiring
 from counterfoil.courier import Courier
 from counterfoil.domain.endpoint import Endpoint
 from counterfoil.domain.event import Event
@@ -16,6 +17,7 @@ from counterfoil.services.context import Context
 from counterfoil.services.endpoints import NewEndpoint
 from counterfoil.services.payments import Caller
 from counterfoil.store import deliveries, events
+from fleet import Fleet, house_of
 
 
 @asynccontextmanager
@@ -25,6 +27,17 @@ async def sending_house(url: str, key_file: Path, **changes: Any) -> AsyncIterat
         courier = Courier(allow_loopback=True)
         try:
             yield replace(house.context, **{"courier": courier, **changes})
+        finally:
+            await courier.close()
+
+
+@asynccontextmanager
+async def beside(ships: Fleet) -> AsyncIterator[Context]:
+    """The same over the database and key of processes that run."""
+    async with house_of(ships) as ctx:
+        courier = Courier(allow_loopback=True)
+        try:
+            yield replace(ctx, courier=courier, clock=wiring.RealClock())
         finally:
             await courier.close()
 

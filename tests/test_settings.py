@@ -47,6 +47,7 @@ def test_every_variable_is_read():
         "COUNTERFOIL_MODE": "sandbox",
         "COUNTERFOIL_CLOCK_URL": "http://127.0.0.1:8420/_sandbox/clock",
         "COUNTERFOIL_ALLOW_LIVE_TEST_GATEWAY": "1",
+        "COUNTERFOIL_ALLOW_LOOPBACK_ENDPOINTS": "1",
         "COUNTERFOIL_STRIPE_BASE_URL": "http://127.0.0.1:8420/stripe/",
         "COUNTERFOIL_RAZORPAY_BASE_URL": "http://127.0.0.1:8420/razorpay",
         "COUNTERFOIL_BUSINESS_NAME": "Kettles & Co",
@@ -62,6 +63,7 @@ def test_every_variable_is_read():
         "http://127.0.0.1:8420/stripe",
     )
     assert chosen.allow_live_test_gateway is True
+    assert chosen.allow_loopback_endpoints is True
     assert chosen.stripe_secret_key == "sk_test_counterfoil"
     assert chosen.business_name == "Kettles & Co"
 
@@ -228,6 +230,10 @@ def test_an_empty_plain_value_is_the_default():
         (
             LIVE | {"COUNTERFOIL_CLOCK_URL": "http://127.0.0.1:8420/_sandbox/clock"},
             "COUNTERFOIL_CLOCK_URL is for sandbox mode; live mode keeps real time.",
+        ),
+        (
+            LIVE | {"COUNTERFOIL_ALLOW_LOOPBACK_ENDPOINTS": "1"},
+            "COUNTERFOIL_ALLOW_LOOPBACK_ENDPOINTS is for sandbox mode.",
         ),
     ],
 )  # fmt: skip

@@ -209,6 +209,22 @@ def _check_live(settings: Settings) -> None:
             )
 
 
+def live_obstacle(settings: Settings) -> str | None:
+    """Why this process may not serve live mode, as a sentence; None where it may."""
+    try:
+        _check_live(settings)
+    except ConfigurationError as unfit:
+        return unfit.detail
+    return None
+
+
+def gateway_url(settings: Settings, gateway: str, mode: str) -> str:
+    """Where an account's calls go: keys of live accounts to the gateway itself, whatever a sandbox is configured."""
+    if mode == "live" and live_obstacle(settings):
+        return {"stripe": STRIPE_API, "razorpay": RAZORPAY_API}[gateway]
+    return settings.base_url(gateway)
+
+
 def _is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:

@@ -28,7 +28,7 @@ from counterfoil.services.accounts import Connect, Directory
 from counterfoil.services.context import Context, House, OnEvent
 from counterfoil.services.health import Health
 from counterfoil.services.metrics import Metrics
-from counterfoil.settings import Settings
+from counterfoil.settings import Settings, gateway_url, live_obstacle
 from counterfoil.store import database, embedded, migrate
 from counterfoil.store.accounts import Account
 
@@ -125,6 +125,7 @@ async def open_house(
         merchant_id = await accounts.seed(db, sealed, settings, clock=clock, chance=secrets.token_bytes)
         directory = Directory(db, sealed, clock, _connectors(settings, calls), _speakers())
         await directory.refresh()
+        _expect_fit(settings, directory)
         health = Health(aside, clock, metrics, lambda: directory.routing.breaker)
         await health.refresh()
         calls.told = health.told
@@ -137,12 +138,11 @@ async def open_house(
             vault=sealed,
             directory=directory,
             health=health,
-            mode=settings.mode,
             merchant_id=merchant_id,
-            merchant_name=settings.business_name,
             public_url=settings.public_url,
             courier=courier,
             on_event=on_event,
+            live_obstacle=live_obstacle(settings),
         )
         await hearing.register(context)
         yield House(context=context, metrics=metrics, direct_url=addresses.direct_url)
@@ -157,6 +157,13 @@ async def open_house(
         await db.close()
 
 
+def _expect_fit(settings: Settings, directory: Directory) -> None:
+    """Raise ConfigurationError where the settings say live mode, and this environment is fit for sandbox mode alone."""
+    obstacle = live_obstacle(settings) if directory.mode == "live" else None
+    if obstacle:
+        raise ConfigurationError(f"The stored settings say live mode, for which this process is not fit. {obstacle}")
+
+
 def _speakers() -> dict[str, Speak]:
     return {"stripe": stripe_speak, "razorpay": razorpay_speak}
 
@@ -169,7 +176,7 @@ def _connectors(settings: Settings, http: Http) -> dict[str, Connect]:
             http,
             account_id=account.id,
             mode=account.mode,
-            base_url=settings.stripe_base_url,
+            base_url=gateway_url(settings, "stripe", account.mode),
             secret_key=secret_key,
             publishable_key=account.public_key,
         )
@@ -179,7 +186,7 @@ def _connectors(settings: Settings, http: Http) -> dict[str, Connect]:
             http,
             account_id=account.id,
             mode=account.mode,
-            base_url=settings.razorpay_base_url,
+            base_url=gateway_url(settings, "razorpay", account.mode),
             key_id=account.public_key,
             key_secret=secret_key,
         )

@@ -3,8 +3,8 @@
 import asyncio
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -114,6 +114,7 @@ def at_razorpay(service: Service, path: str, body: Any) -> Any:
     config = service.sandbox.config
     gateway = razorpay.Objects(
         None,  # type: ignore[arg-type]  only its headers are wanted
+        account_id="",
         base_url="",
         key_id=config.razorpay_key_id,
         key_secret=config.razorpay_key_secret,
@@ -310,7 +311,7 @@ def test_after_an_outage_of_days_the_lists_are_caught_up_with_in_bounded_steps(s
     assert [service.payment(one["id"])["status"] for one in made] == ["authorized"] * 3
     now = service.context.now()
     for row in cursors(service).values():
-        assert timedelta(0) < now - row["read_to"] < recovering.GRACE + timedelta(seconds=5)
+        assert timedelta(0) < now - row["read_to"] < timedelta(minutes=4)
         assert row["next_check_at"] > now
 
 
@@ -466,29 +467,82 @@ def test_an_object_that_breaks_a_rule_of_ours_is_told_and_hides_none_after_it(se
 
 
 class Odd:
-    """A gateway's lists, told by a test."""
+    """A gateway's list, told by a test; it keeps the windows that were asked for."""
 
-    listings = (Listing(name="odd", every=timedelta(minutes=1), overlap=timedelta(minutes=5)),)
+    def __init__(self, *found: Found, most: timedelta = timedelta(days=9), **listing: Any) -> None:
+        spans = {"every": timedelta(minutes=3), "overlap": timedelta(minutes=10), **listing}
+        self.listings = (Listing(name="odd", **spans),)
+        self.windows: list[tuple[datetime, datetime]] = []
+        self._found, self._most = found, most
 
-    def __init__(self, *found: Found) -> None:
-        self._found = found
+    async def read(self, _name: str, *, since: datetime, until: datetime) -> Listed:
+        self.windows.append((since, until))
+        return Listed(found=self._found, whole=until - since <= self._most)
 
-    async def read(self, name: str, *, since: Any, until: Any) -> Listed:
-        return Listed(found=self._found)
+
+def walked(service: Service, odd: Odd, behind: timedelta, *, turns: int) -> list[recovering.Cursor]:
+    """Where the reading stands after each turn, of one that was so far behind the present."""
+    ctx, begun = service.context, service.context.now() - behind
+    gateway = ctx.directory.active("razorpay", "sandbox")
+    cursor = recovering.Cursor(
+        account_id=gateway.account_id,
+        list="odd",
+        next_from=begun,
+        read_to=begun,
+        step=recovering.LONGEST,
+        next_check_at=begun,
+        failures=0,
+        error=None,
+        recovered=0,
+    )
+    stood = []
+    for _ in range(turns):
+        cursor, _new = service.run(recovering._window(ctx, cursor, gateway, odd, odd.listings[0]))
+        stood.append(cursor)
+    return stood
+
+
+def test_windows_follow_one_another_without_a_gap_and_the_last_is_read_again_in_part(service):
+    odd = Odd()
+    *_, last = walked(service, odd, timedelta(hours=20), turns=4)
+    lengths = [until - since for since, until in odd.windows]
+    assert lengths[:3] == [recovering.LONGEST] * 3
+    assert all(after[0] == before[1] for before, after in pairwise(odd.windows))
+    present = odd.windows[-1][1]
+    assert last.next_from == present - timedelta(minutes=10)
+    assert last.read_to == present
+    assert last.next_check_at > service.context.now() + timedelta(minutes=2)
+
+
+def test_what_a_gateway_no_longer_keeps_is_not_asked_for(service):
+    odd = Odd(kept=timedelta(days=30))
+    walked(service, odd, timedelta(days=90), turns=1)
+    [(since, _)] = odd.windows
+    assert timedelta(days=30) <= service.context.now() - since < timedelta(days=30, minutes=1)
+
+
+def test_a_window_is_halved_until_it_can_be_held_and_widened_where_little_is_in_it(service):
+    odd = Odd(most=timedelta(hours=2))
+    stood = walked(service, odd, timedelta(hours=20), turns=4)
+    hours = [round((until - since) / timedelta(hours=1), 1) for since, until in odd.windows]
+    assert hours == [6, 3, 1.5, 3]
+    assert {since for since, _ in odd.windows[:3]} == {odd.windows[0][0]}  # nothing was passed over
+    assert [row.failures for row in stood] == [0] * 4
+
+
+def test_a_second_with_more_than_can_be_held_is_a_failure_that_is_told(service):
+    odd = Odd(most=timedelta(0))
+    stood = walked(service, odd, timedelta(minutes=2), turns=20)
+    assert stood[-1].failures > 0
+    assert "one second" in str(stood[-1].error)
+    assert min(until - since for since, until in odd.windows) == recovering.SHORTEST
 
 
 def test_an_object_of_ours_that_cannot_be_read_calls_a_person(service):
     family = service.run(builders.owed(service.context, "razorpay"))
     ours = Found(refs=("pay_odd", family.attempts[0].ref), unreadable="Expected `int`")
     theirs = Found(refs=("pay_theirs", "order_theirs"), unreadable="Expected `int`")
-    gateway = service.context.directory.active("razorpay", "sandbox")
-    odd = Odd(theirs, ours)
-    now = service.context.now()
-    [cursor] = [
-        recovering.Cursor(**row) for row in service.rows("SELECT * FROM recovery WHERE list = 'payments'")
-    ]
-    cursor = replace(cursor, list="odd", next_from=now - timedelta(hours=1))
-    service.run(recovering._read(service.context, cursor, gateway, odd, odd.listings[0]))
+    walked(service, Odd(theirs, ours), timedelta(hours=1), turns=1)
     told = [
         (row["subject"], row["payment_id"])
         for row in exceptions(service)

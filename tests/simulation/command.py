@@ -4,14 +4,19 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Final
 
 import unguarded
 from database import Database, Postgres
 from simulation.run import Ended, Run
-from simulation.stage import FrozenLoop, Stage, server, stage
+from simulation.stage import FrozenLoop, server, stage
+
+CHUNK: Final = 100  # seeds a process runs before it tells of them
 
 
 @dataclass
@@ -25,7 +30,7 @@ class Summary:
     limbo: int = 0
     deaths: int = 0
     faults: int = 0
-    failing: list[int] = field(default_factory=list)
+    failing: list[str] = field(default_factory=list)  # the seed and what it says
 
     def add(self, ended: Ended) -> None:
         verdict = ended.verdict
@@ -36,8 +41,12 @@ class Summary:
         self.limbo += len(verdict.limbo)
         self.deaths += ended.deaths
         self.faults += ended.faults
-        if not verdict.ok:
-            self.failing.append(ended.seed)
+        self.failing += [f"seed {ended.seed}: {sentence}" for sentence in verdict.sentences]
+
+    def __iadd__(self, other: "Summary") -> "Summary":
+        for name in self.__dataclass_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
 
     def __str__(self) -> str:
         return (
@@ -47,7 +56,11 @@ class Summary:
 
 
 def simulate(
-    postgres: Postgres, seeds: range, told: Callable[[Ended], None], *, rules: Callable[[], AbstractContextManager[object]] = nullcontext
+    postgres: Postgres,
+    seeds: range,
+    told: Callable[[Ended], None],
+    *,
+    rules: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> None:
     """Run the seeds over a database of their own; `rules` may break one of the service's from outside."""
 
@@ -61,27 +74,54 @@ def simulate(
         runner.run(run(own))
 
 
+def summary(seeds: range, without: str | None = None) -> Summary:
+    """Run the seeds over a server of their own."""
+    found = Summary()
+    with server() as postgres:
+        simulate(postgres, seeds, found.add, rules=unguarded.RULES.get(without or "", nullcontext))
+    return found
+
+
+def in_parallel(seeds: range, jobs: int, without: str | None) -> Iterator[Summary]:
+    """Run the seeds over so many processes; what each hundred came to, as it is known."""
+    chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(summary, chunk, without) for chunk in chunks]):
+            yield done.result()
+
+
+def trace(seed: int, without: str | None) -> Ended:
+    """One seed."""
+    found: list[Ended] = []
+    rules = unguarded.RULES.get(without or "", nullcontext)
+    with server() as postgres:
+        simulate(postgres, range(seed, seed + 1), found.append, rules=rules)
+    return found[0]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="simulation")
-    parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--from", type=int, default=1, dest="first")
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--trace", action="store_true")
+    parser.add_argument("--seeds", type=int, default=200, help="how many")
+    parser.add_argument("--from", type=int, default=1, dest="first", help="the first of them")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--seed", type=int, help="this one alone")
+    parser.add_argument("--trace", action="store_true", help="with every step of it")
     parser.add_argument("--without", choices=list(unguarded.RULES), help="break a rule: double charges must be found")
-    chosen = parser.parse_args()
-    summary, began = Summary(), time.monotonic()
+    chosen, whole = parser.parse_args(), Summary()
+    if chosen.seed is not None:
+        ended = trace(chosen.seed, chosen.without)
+        print(*(ended.trace if chosen.trace else []), *ended.verdict.sentences, sep="\n")
+        whole.add(ended)
+    else:
+        _many(range(chosen.first, chosen.first + chosen.seeds), chosen.jobs, chosen.without, whole)
+    print(whole)
+    raise SystemExit(1 if whole.failing else 0)
 
-    def told(ended: Ended) -> None:
-        summary.add(ended)
-        if chosen.trace:
-            print(*ended.trace, sep="\n")
-        for sentence in ended.verdict.sentences:
-            print(f"seed {ended.seed}: {sentence}", flush=True)
-        if summary.seeds % 100 == 0:
-            print(f"{summary} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
 
-    seeds = range(chosen.seed, chosen.seed + 1) if chosen.seed is not None else range(chosen.first, chosen.first + chosen.seeds)
-    with server() as postgres:
-        simulate(postgres, seeds, told, rules=unguarded.RULES.get(chosen.without, nullcontext))
-    print(summary, f"({time.monotonic() - began:.0f} s)")
-    raise SystemExit(1 if summary.failing else 0)
+def _many(seeds: range, jobs: int, without: str | None, whole: Summary) -> None:
+    began = time.monotonic()
+    for part in in_parallel(seeds, jobs, without):
+        whole += part
+        for sentence in part.failing:
+            print(sentence, flush=True)
+        print(f"{whole} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)

@@ -33,7 +33,7 @@ HAPPENINGS: Final = {"turn": 60, "webhook": 14, "job": 12, "sweep": 4, "arrive":
 MOMENTS: Final = (1.0, 2.0, 5.0)
 PAUSES: Final = (31.0, 95.0, 600.0, 3_700.0)
 # Then no fault any more, and past every deadline there is: lease, absence, retries, expiry, authorisation, refund.
-AFTERWARDS: Final = (0.0, 31.0, 31.0, 61.0, 121.0, 600.0, 3_700.0, 7_300.0, 25 * 3600.0, 3 * 86400.0, 5 * 86400.0, 86400.0)
+AFTERWARDS: Final = (31.0, 61.0, 121.0, 600.0, 3_700.0, 7_300.0, 25 * 3600.0, 3 * 86400.0, 6 * 86400.0)
 ROUNDS: Final = 60  # of letters, jobs and sweeps after each of these; more would be a circle
 
 

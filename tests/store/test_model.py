@@ -3,19 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
 import builders
+import outgoing
 from counterfoil.domain.call import Verb
 from counterfoil.domain.fact import Kind, Report
 from counterfoil.domain.money import Money
 from counterfoil.domain.operator import Role
-from counterfoil.services import calling, keys
-from counterfoil.services.context import Context
-from counterfoil.store import audit, facts, idempotency, payments
+from counterfoil.services import calling, delivering, hearing, keys
+from counterfoil.services.context import Context, OnEvent
+from counterfoil.store import audit, deliveries, facts, idempotency, payments, recovery
 from counterfoil.store.database import Connection, prepare
 from counterfoil.store.facts import Source
 from database import Database, Postgres
@@ -35,7 +37,9 @@ def model(fast_postgres: Postgres) -> Iterator[Database]:
 
 async def _fill(database: Database) -> None:
     async with builders.open_house(database.app_url) as house:
-        ctx = house.context
+        ctx = replace(house.context, on_event=OnEvent(_unheard))
+        await outgoing.an_endpoint(ctx, "https://8.8.8.8/")
+        await hearing.register(ctx)
         paid = await builders.owed(ctx, ref="pi_paid")
         captured = builders.charge(paid.attempts[0], "ch_paid")
         await builders.told(ctx, "stripe", builders.event("charge.succeeded", captured))
@@ -45,6 +49,17 @@ async def _fill(database: Database) -> None:
         async with ctx.db.transaction() as conn:
             await calling.begin(ctx, conn, lost.attempts[0], Verb.CONFIRM)
             await _store_the_rest(ctx, conn, paid.payment.id)
+        await delivering.number(ctx)
+        async with ctx.db.transaction() as conn:
+            [taken, *_], _ = await deliveries.take_due(conn, now=ctx.now(), until=ctx.now(), hands=1, busy={})
+            tried = deliveries.Try(
+                at=ctx.now(), number=1, duration_ms=9, status=None, answer="", error="no answer"
+            )
+            await deliveries.put_off(conn, taken, tried, until=ctx.now())
+
+
+async def _unheard(_: dict[str, Any]) -> None:
+    """Nothing is heard where no worker is."""
 
 
 async def _store_the_rest(ctx: Context, conn: Connection, payment_id: str) -> None:
@@ -57,6 +72,10 @@ async def _store_the_rest(ctx: Context, conn: Connection, payment_id: str) -> No
         body_digest=b"digest",
     )
     await idempotency.claim(conn, scope, payment_id=payment_id, now=ctx.now(), leased_until=ctx.now())
+    account = builders.account(ctx, "stripe")
+    await recovery.enlist(
+        conn, [(account, "charge.*", ctx.now())], step=timedelta(hours=1), first_at=ctx.now()
+    )
     await audit.open_exception(
         conn,
         id_=ctx.new_id("exception"),
@@ -102,13 +121,15 @@ class Break:
 
 TABLES = (
     "api_keys", "attempts", "audit", "calls", "charges", "entries", "exceptions", "facts", "gateway_accounts",
-    "idempotency", "inbox", "journals", "ledger_accounts", "merchants", "payments", "settings", "webhook_secrets",
+    "idempotency", "inbox", "journals", "ledger_accounts", "merchants", "payments", "recovery", "settings", "webhook_secrets",
+    "deliveries", "delivery_log", "endpoint_secrets", "endpoints", "event_sequence", "events", "listeners",
 )  # fmt: skip
 TABLE_OF = {
     "winner_is_an_attempt_of_this_payment": "payments",
     "one_current_webhook_secret": "webhook_secrets",
     "one_account_takes_new_payments": "gateway_accounts",
     "one_call_at_a_time": "calls",
+    "one_current_endpoint_secret": "endpoint_secrets",
 }
 AT = "2026-11-22T12:00:00Z"
 ANEW = {"id": "anew"}
@@ -124,8 +145,11 @@ BOOK = {"id": 1_000_000, "name": "anew"}
 KEY = ANEW | {"digest": "\\xaa"}
 ACCOUNT = ANEW | {"draining_since": AT}
 SECRET = ANEW | {"expires_at": AT}
+LIST = {"list": "anew"}
 DRAWER = {"key": "anew"}
 GONE = {"merchant_id": "mer_gone"}
+EVENT = ANEW | {"sequence": None}
+ENDED = {"next_check_at": None, "ended_at": AT}
 
 BREAKS = [
     Break("merchants_pkey", {}),
@@ -139,6 +163,11 @@ BREAKS = [
     Break("webhook_secrets_secret_check", SECRET | {"secret": ""}),
     Break("webhook_secrets_account_id_fkey", SECRET | {"account_id": "gwa_gone"}),
     Break("one_current_webhook_secret", ANEW),
+    Break("recovery_pkey", {}),
+    Break("recovery_list_check", {"list": ""}),
+    Break("recovery_step_check", LIST | {"step": "0 seconds"}),
+    Break("recovery_failures_check", LIST | {"failures": -1}),
+    Break("recovery_account_id_fkey", {"account_id": "gwa_gone"}),
     Break("settings_pkey", {}),
     Break("settings_version_check", {"version": 0}),
     Break("settings_merchant_id_fkey", GONE),
@@ -175,7 +204,7 @@ BREAKS = [
     Break("attempts_account_id_mode_fkey", ATTEMPT | {"account_id": "gwa_gone"}),
     Break("calls_pkey", CALL | {"id": "{calls}"}),
     Break("calls_key_key", CALL | {"key": "{calls.key}"}),
-    Break("calls_verb_check", CALL | {"verb": "refund"}),
+    Break("calls_verb_check", CALL | {"verb": "wish"}),
     Break("calls_settled_check", CALL | {"settled": "perhaps"}),
     Break("calls_check", CALL | {"settled_at": None}),
     Break("calls_check", CALL | {"settled": None}),
@@ -222,6 +251,29 @@ BREAKS = [
     Break("entries_journal_id_fkey", ENTRY | {"journal_id": "jnl_gone"}),
     Break("entries_ledger_account_id_currency_fkey", ENTRY | {"currency": "EUR"}),
     Break("entries_ledger_account_id_currency_fkey", ENTRY | {"ledger_account_id": 0}),
+    Break("events_pkey", {"sequence": None}),
+    Break("events_in_order", ANEW),
+    Break("events_mode_check", EVENT | {"mode": "test"}),
+    Break("events_version_check", EVENT | {"version": 0}),
+    Break("events_merchant_id_fkey", EVENT | GONE),
+    Break("endpoints_pkey", {}),
+    Break("endpoints_mode_check", ANEW | {"mode": "test"}),
+    Break("endpoints_check", ANEW | {"disabled_at": AT}),
+    Break("endpoints_merchant_id_fkey", ANEW | GONE),
+    Break("endpoint_secrets_pkey", {"expires_at": AT}),
+    Break("one_current_endpoint_secret", ANEW),
+    Break("endpoint_secrets_endpoint_id_fkey", SECRET | {"endpoint_id": "ept_gone"}),
+    Break("deliveries_pkey", {}),
+    Break("deliveries_outcome_check", ENDED | {"outcome": "lost"}),
+    Break("deliveries_check", {"outcome": "failed", "ended_at": AT}),
+    Break("deliveries_check1", {"ended_at": AT}),
+    Break("deliveries_event_id_fkey", {"event_id": "out_gone"}),
+    Break("deliveries_endpoint_id_fkey", {"endpoint_id": "ept_gone"}),
+    Break("delivery_log_pkey", {}),
+    Break("delivery_log_event_id_endpoint_id_fkey", {"id": 1_000_000, "event_id": "out_gone"}),
+    Break("listeners_pkey", {}),
+    Break("listeners_mode_check", {"mode": "test"}),
+    Break("listeners_merchant_id_fkey", {"name": "anew"} | GONE),
 ]  # fmt: skip
 # They say no more than the primary key; they are there for the foreign keys that point at them.
 FOR_REFERENCE = {

@@ -7,6 +7,7 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Route
 
+import outgoing
 from counterfoil.domain.operator import Role
 from counterfoil.services import keys
 from counterfoil.web.app import create_app
@@ -59,7 +60,18 @@ INCLUDED = {
     "viewer": {"viewer"},
     "auditor": {"auditor", "viewer"},
 }
-IDS = {"payment_id": "pmt_01m82q4mexgp9s3vb3tax4n4pn", "webhook_id": "whk_01m82q4mexgp9s3vb3tax4n4pn", "endpoint_id": "ept_01m82q4mexgp9s3vb3tax4n4pn", "event_id": "out_01m82q4mexgp9s3vb3tax4n4pn"}
+IDS = {
+    "payment_id": "pmt_01m82q4mexgp9s3vb3tax4n4pn",
+    "webhook_id": "whk_01m82q4mexgp9s3vb3tax4n4pn",
+    "endpoint_id": "ept_01m82q4mexgp9s3vb3tax4n4pn",
+    "event_id": "out_01m82q4mexgp9s3vb3tax4n4pn",
+}
+# What a request needs to come as far as the thing it is about: by its last word, or by method and path.
+BODIES: dict[str, Any] = {
+    "confirm": {"payment_method": "pm_card_visa"},
+    "PATCH /api/payments/endpoints/{endpoint_id}": {"enabled": False},
+    "POST /api/payments/endpoints/{endpoint_id}/replay": {"since": "2026-11-22T12:00:00Z"},
+}
 TABLE = [tuple(line.split()) for line in WHO.strip().splitlines()]
 
 
@@ -148,12 +160,16 @@ def test_a_key_of_the_other_mode_sees_nothing_of_this_one(service):
     )
     service.eventually(lambda: service.get("/api/payments/webhooks").json["data"])
     letter = service.get("/api/payments/webhooks").json["data"][0]
+    endpoint, _ = service.run(outgoing.an_endpoint(service.context, "https://8.8.8.8/"))
+    assert service.get("/api/payments/endpoints", key=live).json == {"data": [], "next_cursor": None}
     assert service.get("/api/payments", key=live).json == {"data": [], "next_cursor": None}
     assert service.get("/api/payments/webhooks", key=live).json == {"data": [], "next_cursor": None}
     for method, path, _ in TABLE:
         if "{" in path:
-            body = {"payment_method": "pm_card_visa"} if path.endswith("confirm") else None
-            there = path.format(payment_id=made["id"], webhook_id=letter["id"])
+            there = path.format(
+                **IDS | {"payment_id": made["id"], "webhook_id": letter["id"], "endpoint_id": endpoint.id}
+            )
+            body = BODIES.get(f"{method} {path}") or BODIES.get(path.rpartition("/")[2])
             answer = service.call(method, there, body, key=live)
             assert (answer.status, answer.json["code"]) == (404, "not_found"), path
     assert service.payment(made["id"])["status"] == "authorized"

@@ -28,6 +28,7 @@ PREFIXES: Final = {
     "break": "brk",
     "exception": "exc",
     "merchant": "mer",
+    "mail": "eml",
 }
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -5,7 +5,7 @@ report are ranked; what we decide is a closed table; the payment's status follow
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -116,6 +116,9 @@ class Payment:
     version: int
     created_at: datetime
     updated_at: datetime
+    stripe_customer: str | None = None  # whose saved methods may be charged
+    saved_method: str | None = field(default=None, repr=False)  # charged last, with the customer away
+    given_up_at: datetime | None = None  # no further try is to follow
 
     @property
     def money(self) -> Money:

@@ -95,6 +95,7 @@ class Opening:
     hold_minutes: int = (
         7200  # how long an authorisation may stand before the gateway gives it back (Razorpay)
     )
+    customer_ref: str | None = None  # the gateway's own customer, whose saved methods may be charged (Stripe)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import structlog
 
@@ -13,6 +13,7 @@ from counterfoil.domain.clock import Clock
 from counterfoil.domain.errors import DatabaseAwayError, NoGatewayError
 from counterfoil.domain.routing_policy import Policy
 from counterfoil.domain.settings import enabled, initial
+from counterfoil.domain.settings_patch import complete
 from counterfoil.gateways.base import Gateway, Speak
 from counterfoil.settings import Settings, variable
 from counterfoil.store import accounts, settings_document
@@ -60,6 +61,12 @@ class Directory:
         self._verifiers: dict[str, list[Verifier]] = {}
         self._enabled: frozenset[str] = frozenset()
         self.routing = Policy()
+        self.document: Mapping[str, Any] = complete({})
+
+    @property
+    def mode(self) -> str:
+        """The mode of new payments."""
+        return "live" if self.document["productionSettings"]["liveMode"] else "sandbox"
 
     async def refresh(self) -> None:
         """Read accounts, secrets and settings anew; a gateway whose account did not change stays connected."""
@@ -80,13 +87,18 @@ class Directory:
             )
         self._gateways, self._verifiers = gateways, verifiers
         self._enabled = frozenset(name for name in self._connect if enabled(document or {}, name))
-        self.routing = routing_policy.read((document or {}).get("routing", {}), list(self._connect))
+        self.document = complete(document or {})
+        self.routing = routing_policy.read(self.document["routing"], list(self._connect))
 
     def _gateway(self, row: Account) -> Gateway:
         known = self._gateways.get(row.id)
         if known and known[0].secret_key == row.secret_key and known[0].public_key == row.public_key:
             return known[1]
         return self._connect[row.gateway](row, self._vault.open(row.secret_key, f"{row.id}/secret_key"))
+
+    def connect(self, account: Account, secret_key: str) -> Gateway:
+        """A gateway that is called with these keys, whether or not the account is stored."""
+        return self._connect[account.gateway](account, secret_key)
 
     async def keep_fresh(self, stop: asyncio.Event) -> None:
         """Refresh until told to stop; what fails leaves the last known accounts in place, and is tried again."""
@@ -165,7 +177,7 @@ async def seed(
             )
             await settings_document.insert(conn, merchant_id, document, now)
         there = {(row.gateway, row.mode) for row in await accounts.all_accounts(conn)}
-        for gateway, (public_key, secret_key, webhook_secret) in _configured(settings).items():
+        for gateway, (public_key, secret_key, webhook_secret) in configured(settings).items():
             if (gateway, settings.mode) not in there:
                 account = ids.make("account", now, chance(10))
                 await _insert_account(
@@ -208,7 +220,7 @@ async def _insert_account(
     )
 
 
-def _configured(settings: Settings) -> dict[str, tuple[str, str, str]]:
+def configured(settings: Settings) -> dict[str, tuple[str, str, str]]:
     """Gateway → public key, secret key, webhook secret, of what the environment names."""
     named = {gateway: [getattr(settings, name) for name in names] for gateway, names in _VARIABLES.items()}
     return {gateway: (keys[0], keys[1], keys[2]) for gateway, keys in named.items() if all(keys)}
@@ -216,8 +228,8 @@ def _configured(settings: Settings) -> dict[str, tuple[str, str, str]]:
 
 def differing(directory: Directory, settings: Settings) -> list[str]:
     """The variables that say otherwise than what is stored: the environment only seeds, the stored is in force."""
-    found = []
-    for gateway, (public_key, secret_key, webhook_secret) in _configured(settings).items():
+    found = [variable("mode")] if settings.mode != directory.mode else []
+    for gateway, (public_key, secret_key, webhook_secret) in configured(settings).items():
         stored = directory.stored(gateway, settings.mode)
         if stored is None:
             continue

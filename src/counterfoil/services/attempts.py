@@ -25,10 +25,12 @@ GoOn: TypeAlias = Callable[[Connection, Family], Awaitable[Call | None]]
 HOLD_MINUTES: Final = 7200
 
 
-async def place(ctx: Context, conn: Connection, family: Family, choice: Choice) -> tuple[Family, Call]:
-    """Write the attempt and the intent to open it."""
-    payment = family.payment
-    gateway = ctx.directory.active(choice.gateway, payment.mode)
+async def place(
+    ctx: Context, conn: Connection, family: Family, choice: Choice, *, account_id: str | None = None
+) -> tuple[Family, Call]:
+    """Write the attempt and the intent to open it: at the account that takes new payments, or at a named one."""
+    payment, directory = family.payment, ctx.directory
+    gateway = directory.gateway(account_id) if account_id else directory.active(choice.gateway, payment.mode)
     attempt = Attempt(
         id=ctx.new_id("attempt"),
         payment_id=payment.id,
@@ -74,6 +76,7 @@ def opening_of(family: Family, attempt: Attempt) -> Opening:
         description=payment.description,
         metadata=payment.metadata,
         hold_minutes=HOLD_MINUTES,
+        customer_ref=payment.stripe_customer,
     )
 
 

@@ -36,15 +36,25 @@ class Context:
     vault: Vault
     directory: Directory
     health: Health
-    mode: str  # of new payments
     merchant_id: str
-    merchant_name: str
     public_url: str
     courier: Courier = field(repr=False)
     on_event: OnEvent | None = None
+    live_obstacle: str | None = None  # why this process may not serve live mode
     chance: Callable[[int], bytes] = secrets.token_bytes
     traffic: Traffic = field(default_factory=Traffic, repr=False)
     hands: Hands = field(default_factory=Hands, repr=False)  # busy with deliveries
+
+    @property
+    def mode(self) -> str:
+        """The mode of new payments, as the settings say."""
+        return self.directory.mode
+
+    @property
+    def merchant_name(self) -> str:
+        """The name customers see."""
+        name: str = self.directory.document["business"]["name"]
+        return name
 
     def now(self) -> datetime:
         return self.clock.now()

@@ -56,16 +56,33 @@ async def learn(
     ctx: Context, conn: Connection, family: Family, reports: Sequence[Report], source: Source
 ) -> Family:
     """The first half of apply: attempts, charges and books follow; the payment's status is still to be recomputed."""
-    matched = [(_agreeing(family, report), report) for report in reports]
+    matched, now = [(_agreeing(family, report), report) for report in _referred(reports)], ctx.now()
     for attempt, report in matched:
+        at = report.at or now
         family = await _adopt(conn, family, attempt, report)
         if await facts.insert(
-            conn, attempt, report, charge_ref=charge_ref_of(report), source=source, now=ctx.now()
+            conn, attempt, report, charge_ref=charge_ref_of(report), source=source, now=now
         ):
-            family = replace(family, facts=(*family.facts, _fact(attempt, report)))
+            family = replace(family, facts=(*family.facts, _fact(attempt, report, at)))
             ctx.health.reported(attempt.account_id, report)
-        family = await _learn(ctx, conn, family, family.attempt(attempt.id), report)
+        family = await _learn(ctx, conn, family, family.attempt(attempt.id), report, at)
     return family
+
+
+def _referred(reports: Sequence[Report]) -> list[Report]:
+    """The reports, each with our reference where another that was told with it names that for the same order.
+
+    Razorpay's payments do not bear it, and their order may be one whose opening was never answered.
+    """
+    ours: dict[str | None, str] = {
+        report.attempt_ref: report.our_reference
+        for report in reports
+        if report.attempt_ref and report.our_reference
+    }
+    return [
+        replace(report, our_reference=report.our_reference or ours.get(report.attempt_ref))
+        for report in reports
+    ]
 
 
 def _agreeing(family: Family, report: Report) -> Attempt:
@@ -77,7 +94,7 @@ def _agreeing(family: Family, report: Report) -> Attempt:
     return attempt
 
 
-def _fact(attempt: Attempt, report: Report) -> Fact:
+def _fact(attempt: Attempt, report: Report, at: datetime) -> Fact:
     return Fact(
         id=0,
         object_id=report.object_id,
@@ -87,7 +104,7 @@ def _fact(attempt: Attempt, report: Report) -> Fact:
         attempt_id=attempt.id,
         charge_ref=charge_ref_of(report),
         detail=dict(report.detail),
-        said_at=report.at,
+        said_at=at,
     )
 
 
@@ -100,7 +117,9 @@ async def _adopt(conn: Connection, family: Family, attempt: Attempt, report: Rep
     return family.with_attempt(replace(current, ref=report.attempt_ref))
 
 
-async def _learn(ctx: Context, conn: Connection, family: Family, attempt: Attempt, report: Report) -> Family:
+async def _learn(
+    ctx: Context, conn: Connection, family: Family, attempt: Attempt, report: Report, at: datetime
+) -> Family:
     """One report, new or told again: the attempt, the charge, the winner and the books follow."""
     if report.kind is Kind.ATTEMPT_CANCELLED and attempt.fenced_at is None:
         family = await _fence(conn, family, attempt, ctx.now())
@@ -108,19 +127,19 @@ async def _learn(ctx: Context, conn: Connection, family: Family, attempt: Attemp
     if ref is None:
         return family
     known = next((charge for charge in family.charges if charge.ref == ref), None)
-    before = known or _new_charge(ctx, attempt, ref, report)
-    after = _seen(before, report, weigh(ref, family.facts))
+    before = known or _new_charge(ctx, attempt, ref, report, at)
+    after = _seen(before, report, at, weigh(ref, family.facts))
     if after.captured and not before.captured:
         family, after = await _count(conn, family, after)
     if after != known:
         family = family.with_charge(after)
         await (_write(conn, after) if known else payments.insert_charge(conn, after))
-        await _post(ctx, conn, family, attempt, before, after, report)
+        await _post(ctx, conn, family, attempt, before, after, report, at)
     await _report(ctx, conn, family, after)
     return family
 
 
-def _seen(charge: Charge, report: Report, figures: Figures) -> Charge:
+def _seen(charge: Charge, report: Report, at: datetime, figures: Figures) -> Charge:
     """The charge as the facts have it, with what only this telling of a known fact adds.
 
     A fact is kept once, but its tellings differ: Stripe's intent does not name the card that its charge names, and
@@ -133,7 +152,7 @@ def _seen(charge: Charge, report: Report, figures: Figures) -> Charge:
         captured=figures.captured,
         refunded_seen=figures.refunded,
         detail={**adds, **charge.detail, **figures.detail},
-        made_at=min(charge.made_at, report.at),
+        made_at=min(charge.made_at, at),
     )
 
 
@@ -175,7 +194,7 @@ async def _fence(conn: Connection, family: Family, attempt: Attempt, now: dateti
     return replace(family, payment=replace(family.payment, winner_attempt_id=None))
 
 
-def _new_charge(ctx: Context, attempt: Attempt, ref: str, report: Report) -> Charge:
+def _new_charge(ctx: Context, attempt: Attempt, ref: str, report: Report, at: datetime) -> Charge:
     return Charge(
         id=ctx.new_id("charge"),
         payment_id=attempt.payment_id,
@@ -191,7 +210,7 @@ def _new_charge(ctx: Context, attempt: Attempt, ref: str, report: Report) -> Cha
         reserved=0,
         surplus=False,
         detail={},
-        made_at=report.at,
+        made_at=at,
         created_at=ctx.now(),
     )
 
@@ -204,6 +223,7 @@ async def _post(
     before: Charge,
     after: Charge,
     report: Report,
+    at: datetime,
 ) -> None:
     """Post what this fact changed: totals after, less totals before."""
     moved = {
@@ -220,7 +240,7 @@ async def _post(
                 fact=(report.object_id, report.kind.value, report.amount.minor),
                 rule=rule,
                 entries=entries(amount, surplus=after.surplus),
-                at=report.at,
+                at=at,
                 now=ctx.now(),
             )
 

@@ -55,8 +55,12 @@ class Health:
         self._news = asyncio.Event()
 
     def told(self, account_id: str, outcome: Outcome) -> None:
-        """A call to the gateway ended. Never blocks and never fails: called in the middle of payments."""
-        self._hear(account_id, WHOLE, _trouble(outcome))
+        """A call to the gateway ended. Never blocks and never fails: called in the middle of payments.
+
+        One that belongs to no account, with keys that are only tried, tells nothing of how an account fares.
+        """
+        if account_id:
+            self._hear(account_id, WHOLE, _trouble(outcome))
 
     def reported(self, account_id: str, report: Report) -> None:
         """A charge was made or failed by some method: the gateway may be well while one method is not."""

@@ -41,6 +41,9 @@ EFFECTS: Final = {
     Verb.CANCEL: frozenset({Kind.ATTEMPT_CANCELLED, Kind.CHARGE_CAPTURED}),
 }  # fmt: skip
 FAILURES: Final = frozenset({Kind.ATTEMPT_DECLINED, Kind.CHARGE_FAILED})
+# What an attempt may be known for from an earlier try too, so that it is told once and for both. While it stands after
+# whatever was sent must have arrived, the customer or the bank is acting: that is what became of a confirm.
+STANDS: Final = frozenset({Kind.ATTEMPT_ACTION, Kind.ATTEMPT_PROCESSING})
 
 
 async def sync(ctx: Context, payment_id: str) -> Family:
@@ -94,7 +97,7 @@ async def _look_at(ctx: Context, family: Family, attempt: Attempt) -> Family:
             )
         for call in family.unsettled:
             if call.attempt_id == attempt.id and call.verb is not Verb.REFUND:
-                family = await _settle(ctx, conn, family, call, found=outcome.ref is not None)
+                family = await _settle(ctx, conn, family, call, outcome)
         return family
 
 
@@ -120,11 +123,11 @@ async def _look_for(ctx: Context, call: Call, attempt: Attempt) -> None:
             await _write(ctx, conn, family, call, Settled.UNKNOWN, "no answer was recorded")
 
 
-async def _settle(ctx: Context, conn: Connection, family: Family, call: Call, *, found: bool) -> Family:
+async def _settle(ctx: Context, conn: Connection, family: Family, call: Call, read: Accepted) -> Family:
     """Settle one call by what the gateway was just read to say."""
     old = ctx.now() - call.started_at >= ABSENCE_COUNTS_AFTER
     if call.verb is Verb.OPEN:
-        if found:
+        if read.ref is not None:
             return await _write(ctx, conn, family, call, Settled.ACCEPTED, "found by our reference")
         if old and await calls.count_read(conn, call.id) >= EMPTY_READS:
             return await attempts.abandon(ctx, conn, call)
@@ -133,14 +136,15 @@ async def _settle(ctx: Context, conn: Connection, family: Family, call: Call, *,
     learned = await stored_facts.kinds_of_attempt(
         conn, family.attempt(call.attempt_id), said_from=_since(call), learned_from=call.started_at
     )
-    seen = learned & EFFECTS[call.verb]
+    standing_now = {report.kind for report in read.reports} & STANDS if old else frozenset()
+    seen = (learned | standing_now) & EFFECTS[call.verb]
     if seen:
         declined = call.verb is Verb.CONFIRM and seen <= FAILURES
         return await _write(
             ctx, conn, family, call, Settled.DECLINED if declined else Settled.ACCEPTED, "seen by reading"
         )
     if old and await calls.count_read(conn, call.id) >= EMPTY_READS:
-        return await _write(ctx, conn, family, call, Settled.ABANDONED, "not carried out, by reading twice")
+        return await _write(ctx, conn, family, call, Settled.ABANDONED, "without effect, by reading twice")
     if call.settled is None and old:
         return await _write(ctx, conn, family, call, Settled.UNKNOWN, "no answer was recorded")
     return family

@@ -63,19 +63,24 @@ async def recompute(ctx: Context, conn: Connection, family: Family) -> Family:
     return replace(family, payment=after)
 
 
-async def _settle_attempt(conn: Connection, family: Family, attempt: Attempt) -> Attempt:
+def state_of(family: Family, attempt: Attempt) -> AttemptState:
+    """How an attempt stands, by what is decided, called and known."""
     in_doubt = [
         c
         for c in family.calls
         if c.attempt_id == attempt.id and c.settled is Settled.UNKNOWN and c.verb is not Verb.REFUND
     ]
-    state = attempt_state(
+    return attempt_state(
         won=family.payment.winner_attempt_id == attempt.id
         and any(c.captured for c in family.charges if c.attempt_id == attempt.id),
         fenced=attempt.fenced_at is not None,
         dead=attempt.dead_at is not None,
         unsettled_calls=len(in_doubt),
     )
+
+
+async def _settle_attempt(conn: Connection, family: Family, attempt: Attempt) -> Attempt:
+    state = state_of(family, attempt)
     failure = _last_failure(attempt, family.facts) or attempt.failure
     if state == attempt.state and failure == attempt.failure:
         return attempt
@@ -95,10 +100,11 @@ def _last_failure(attempt: Attempt, known: Sequence[Fact]) -> dict[str, Any] | N
     }
 
 
-def _payment_after(ctx: Context, family: Family) -> Payment:
+def status_of(family: Family, *, expired: bool) -> Status:
+    """How the payment stands, by the states of its attempts and what is known."""
     payment, states = family.payment, {attempt.id: attempt.state for attempt in family.attempts}
     winner = winner_charge(payment.winner_attempt_id, family.charges)
-    new = status(
+    return status(
         list(states.values()),
         [
             ChargeView(c.state, states[c.attempt_id], winner is not None and c.id == winner.id)
@@ -107,9 +113,15 @@ def _payment_after(ctx: Context, family: Family) -> Payment:
         acting=any(fact.kind in ACTING for fact in family.facts)
         or any(call.verb is Verb.CONFIRM for call in family.unsettled),
         cancel_requested=payment.cancel_requested_at is not None,
-        expired=ctx.now() >= payment.expires_at,
+        expired=expired,
         planned=payment.planned_gateway is not None,
     )
+
+
+def _payment_after(ctx: Context, family: Family) -> Payment:
+    payment = family.payment
+    winner = winner_charge(payment.winner_attempt_id, family.charges)
+    new = status_of(family, expired=ctx.now() >= payment.expires_at)
     after = replace(
         payment,
         status=new,

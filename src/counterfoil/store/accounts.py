@@ -80,6 +80,59 @@ async def live_secrets(conn: Connection, now: datetime) -> list[WebhookSecret]:
     return [WebhookSecret(**row) for row in rows]
 
 
+async def of_gateway(conn: Connection, merchant_id: str, gateway: str, mode: str) -> list[Account]:
+    """The accounts of one gateway and mode: the one that takes new payments, then those that drain, newest first."""
+    rows = await conn.fetch(
+        f"SELECT {_ACCOUNT} FROM gateway_accounts WHERE merchant_id = $1 AND gateway = $2 AND mode = $3"
+        " ORDER BY draining_since DESC NULLS FIRST",
+        merchant_id,
+        gateway,
+        mode,
+    )
+    return [Account(**row) for row in rows]
+
+
+async def newest_ref(conn: Connection, account_id: str) -> str | None:
+    """The gateway's id of the newest attempt there; None where none was ever opened."""
+    found: str | None = await conn.fetchval(
+        "SELECT ref FROM attempts WHERE account_id = $1 AND ref IS NOT NULL ORDER BY id DESC LIMIT 1",
+        account_id,
+    )
+    return found
+
+
+async def take_keys(conn: Connection, account: Account) -> None:
+    """Write the account's keys, what is known of whose they are, and whether it drains."""
+    await conn.execute(
+        """
+        UPDATE gateway_accounts SET public_key = $2, secret_key = $3, secret_last4 = $4, secret_updated_at = $5,
+               external_id = $6, draining_since = $7
+        WHERE id = $1
+        """,
+        account.id,
+        account.public_key,
+        account.secret_key,
+        account.secret_last4,
+        account.secret_updated_at,
+        account.external_id,
+        account.draining_since,
+    )
+
+
+async def drain(conn: Connection, account_id: str, now: datetime) -> None:
+    """Let it take no new payments; what is under way there goes on."""
+    await conn.execute("UPDATE gateway_accounts SET draining_since = $2 WHERE id = $1", account_id, now)
+
+
+async def retire_secret(conn: Connection, account_id: str, expires_at: datetime) -> None:
+    """Let the account's current webhook secret end then."""
+    await conn.execute(
+        "UPDATE webhook_secrets SET expires_at = $2 WHERE account_id = $1 AND expires_at IS NULL",
+        account_id,
+        expires_at,
+    )
+
+
 async def learn_external_id(conn: Connection, account_id: str, external_id: str) -> str:
     """Keep the gateway's own account id the first time it is told; answer the one that is kept.
 

@@ -46,6 +46,21 @@ async def of_account(
     )
 
 
+async def of_object(
+    conn: Connection, merchant_id: str, object_id: str, action: str, *, limit: int
+) -> list[dict[str, Any]]:
+    """Who did this to it and when, newest first."""
+    rows = await conn.fetch(
+        "SELECT at, actor, detail FROM audit WHERE merchant_id = $1 AND object_id = $2 AND action = $3"
+        " ORDER BY id DESC LIMIT $4",
+        merchant_id,
+        object_id,
+        action,
+        limit,
+    )
+    return [dict(row) for row in rows]
+
+
 async def open_exception(
     conn: Connection,
     *,

@@ -220,6 +220,18 @@ async def page(conn: Connection, narrow: Filter, *, limit: int, before: str | No
     return [_letter(row) for row in rows]
 
 
+async def last_processed(conn: Connection, merchant_id: str, mode: str, gateway: str) -> datetime | None:
+    """When the newest webhook that was understood was so."""
+    found: datetime | None = await conn.fetchval(
+        "SELECT processed_at FROM inbox WHERE merchant_id = $1 AND mode = $2 AND gateway = $3"
+        " AND status = 'processed' ORDER BY id DESC LIMIT 1",
+        merchant_id,
+        mode,
+        gateway,
+    )
+    return found
+
+
 async def lock_many(conn: Connection, narrow: Filter, *, limit: int) -> list[Letter]:
     """The oldest that match, locked to the end of the transaction, without those that somebody else has."""
     rows = await conn.fetch(

@@ -12,6 +12,7 @@ from counterfoil.domain.attempt import Attempt
 from counterfoil.domain.charge import Charge
 from counterfoil.domain.fact import Fact
 from counterfoil.domain.payment import Payment, Status
+from counterfoil.domain.retry import Retry, planned
 from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
 
@@ -25,17 +26,19 @@ class Kin(msgspec.Struct, frozen=True):
     charges: tuple[Charge, ...] = ()
     facts: tuple[Fact, ...] = ()
     calls: tuple[Call, ...] = ()
+    retries: tuple[Retry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A payment with all its attempts, charges, facts and calls, as of one moment."""
+    """A payment with all its attempts, charges, facts, calls and further tries, as of one moment."""
 
     payment: Payment
     attempts: tuple[Attempt, ...] = ()
     charges: tuple[Charge, ...] = ()
     facts: tuple[Fact, ...] = ()
     calls: tuple[Call, ...] = ()
+    retries: tuple[Retry, ...] = ()
 
     def attempt(self, attempt_id: str) -> Attempt:
         return next(attempt for attempt in self.attempts if attempt.id == attempt_id)
@@ -45,6 +48,11 @@ class Family:
         """The calls that are on their way, or whose outcome is not known."""
         return tuple(call for call in self.calls if not call.is_settled)
 
+    @property
+    def planned(self) -> Retry | None:
+        """The further try that is still to come."""
+        return planned(self.retries)
+
     def with_attempt(self, attempt: Attempt) -> "Family":
         return replace(self, attempts=_exchanged(self.attempts, attempt))
 
@@ -53,6 +61,10 @@ class Family:
 
     def with_call(self, call: Call) -> "Family":
         return replace(self, calls=_exchanged(self.calls, call))
+
+    def with_retry(self, retry: Retry) -> "Family":
+        others = (one for one in self.retries if one.number != retry.number)
+        return replace(self, retries=tuple(sorted((*others, retry), key=lambda one: one.number)))
 
 
 def _exchanged(rows: tuple[Row, ...], new: Row) -> tuple[Row, ...]:
@@ -75,7 +87,8 @@ _FAMILY: Final = f"""
         'attempts', {_list(Attempt, "attempts", "number")},
         'charges', {_list(Charge, "charges", "id")},
         'facts', {_list(Fact, "facts", "said_at, object_id, kind, amount")},
-        'calls', {_list(Call, "calls", "id")})::text AS kin
+        'calls', {_list(Call, "calls", "id")},
+        'retries', {_list(Retry, "retries", "number")})::text AS kin
     FROM payments p
 """
 _KIN: Final = msgspec.json.Decoder(Kin)
@@ -85,7 +98,7 @@ def _family(row: asyncpg.Record) -> Family:
     values = dict(row)
     kin = _KIN.decode(values.pop("kin"))
     payment = Payment(**{**values, "status": Status(row["status"])})
-    return Family(payment, kin.attempts, kin.charges, kin.facts, kin.calls)
+    return Family(payment, kin.attempts, kin.charges, kin.facts, kin.calls, kin.retries)
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:

@@ -44,7 +44,14 @@ def create_app(house: House, *, work: bool) -> FastAPI:
             closing.push_async_callback(writer.stop)
             yield
 
-    app = FastAPI(title="Counterfoil", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Counterfoil",
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.state.context = ctx
     app.state.streams, app.state.leave = streams, streams.leave
     app.include_router(webhooks.router)

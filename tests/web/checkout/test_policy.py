@@ -20,7 +20,7 @@ def test_a_page_without_a_gateway_runs_our_own_scripts_and_nothing_else():
         "style-src": ["'self'"],
         "connect-src": ["'self'"],
         "img-src": ["'self'"],
-        "form-action": ["'none'"],
+        "form-action": ["'self'"],
         "base-uri": ["'none'"],
         "frame-ancestors": ["'none'"],
     }

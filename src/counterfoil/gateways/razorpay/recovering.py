@@ -80,8 +80,8 @@ class Objects:
         Listing(name="late refunds", every=EVERY_LATE, overlap=LATE_REFUNDS),
     )
 
-    def __init__(self, http: Http, *, base_url: str, key_id: str, key_secret: str) -> None:
-        self._http, self._base = http, base_url
+    def __init__(self, http: Http, *, account_id: str, base_url: str, key_id: str, key_secret: str) -> None:
+        self._http, self._account_id, self._base = http, account_id, base_url
         self._headers = {"Authorization": f"Basic {b64encode(f'{key_id}:{key_secret}'.encode()).decode()}"}
 
     async def read(self, name: str, *, since: datetime, until: datetime) -> Listed | Refused | Unknown:
@@ -112,6 +112,7 @@ class Objects:
 
         request = Request(
             gateway=NAME,
+            account_id=self._account_id,
             call=f"{of.path}.list",
             method="GET",
             url=url(self._base, "v1", of.path, query={**of.query, **window}),

@@ -88,7 +88,7 @@ def connect(
         confirm=calls,
         cancel=calls,
         refunds=calls,
-        recover=Events(http, base_url=base_url, headers=_headers(secret_key)),
+        recover=Events(http, account_id=account_id, base_url=base_url, headers=_headers(secret_key)),
         speak=speak,
         script=SCRIPT if base_url == BASE_URL else Script.of_one_origin(url(base_url, "js")),
         public_key=publishable_key,
@@ -120,6 +120,7 @@ class Calls:
                 "allow_redirects": "always" if opening.redirects else "never",
             },
             "capture_method": "automatic_async" if opening.capture == "automatic" else "manual",
+            "customer": opening.customer_ref,
             "description": opening.description and plain(opening.description, DESCRIPTION_CHARS),
             "metadata": labels(
                 {ATTEMPT_LABEL: opening.reference, PAYMENT_LABEL: opening.payment_id},

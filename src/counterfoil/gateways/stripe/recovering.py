@@ -38,8 +38,8 @@ class Events:
         Listing(name=group, every=EVERY, overlap=OVERLAP, kept=KEPT) for group in GROUPS
     )
 
-    def __init__(self, http: Http, *, base_url: str, headers: Mapping[str, str]) -> None:
-        self._http, self._base, self._headers = http, base_url, headers
+    def __init__(self, http: Http, *, account_id: str, base_url: str, headers: Mapping[str, str]) -> None:
+        self._http, self._account_id, self._base, self._headers = http, account_id, base_url, headers
 
     async def read(self, name: str, *, since: datetime, until: datetime) -> Listed | Refused | Unknown:
         """Every page of the window. Stripe pages from the newest back, by id, so that what is new moves nothing."""
@@ -73,6 +73,7 @@ class Events:
 
         request = Request(
             gateway=NAME,
+            account_id=self._account_id,
             call="events.list",
             method="GET",
             url=url(self._base, "v1", "events", query=query),

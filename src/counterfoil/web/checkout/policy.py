@@ -13,7 +13,7 @@ _OURS: Final[Mapping[str, tuple[str, ...]]] = {
     "connect-src": ("'self'",),
     "img-src": ("'self'",),
     "base-uri": ("'none'",),
-    "form-action": (),
+    "form-action": ("'self'",),  # another way to pay is a plain form
     "frame-ancestors": ("'none'",),
 }
 _NOTHING: Final = ("'none'",)

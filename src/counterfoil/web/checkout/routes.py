@@ -144,7 +144,7 @@ class Checkout:
         if visits.same_origin(request, self._ctx.public_url):
             form = await request.form(max_files=0, max_fields=1)
             wanted = str(form.get("gateway", ""))
-            if wanted in {choice.gateway for choice in failover.offers(self._ctx, visit.family)}:
+            if wanted in {choice.gateway for choice in failover.others(self._ctx, visit.family)}:
                 await self._change(visit, wanted)
         return _go(visit.where.page)
 
@@ -155,6 +155,8 @@ class Checkout:
         except CounterfoilError as refused:
             if refused.problem is Problem.DATABASE_AWAY:
                 raise
+        finally:
+            self._looks.forget(visit.family.payment.id)
 
     async def _visit(self, request: Request) -> Visit:
         payment_id = request.path_params["payment_id"]

@@ -19,9 +19,8 @@ CREATE TABLE events (
 CREATE INDEX events_unnumbered ON events (arrived) WHERE sequence IS NULL;
 CREATE UNIQUE INDEX events_in_order ON events (merchant_id, mode, sequence) WHERE sequence IS NOT NULL;
 
--- The last number given. Whoever gives numbers holds this row.
+-- The last number given. Whoever gives numbers holds this row; nobody adds another.
 CREATE TABLE event_sequence (last bigint NOT NULL);
-CREATE UNIQUE INDEX one_event_sequence ON event_sequence ((true));
 INSERT INTO event_sequence VALUES (0);
 
 CREATE TABLE endpoints (

@@ -1,0 +1,134 @@
+"""Mails: what is said, in every language we have, and the message that says it.
+
+The words are ours; what is put into them is data, kept to one line, and escaped where HTML would read it. A header that
+data would break is refused by the message itself (email.policy).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from html import escape
+from typing import Final, NamedTuple
+
+# The customer may hold the card of somebody else: what is told to them is domain/failure.py's tell_customer, no more.
+
+
+class Words(NamedTuple):
+    """What a mail says. {name} stands for a fact; `button` names the link, where the facts have one."""
+
+    subject: str
+    paragraphs: tuple[str, ...]
+    button: str = ""
+
+
+ENGLISH: Final[Mapping[str, Words]] = {
+    "invitation": Words(
+        "Your payment to {business} is not complete",
+        (
+            "Your payment of {amount} to {business} could not be taken yet. {because}",
+            "You can pay with another card or method until {until}.",
+        ),
+        "Pay {amount}",
+    ),
+    "payment_failed": Words(
+        "Your payment to {business} has failed",
+        (
+            "Your payment of {amount} to {business} could not be taken. {because}",
+            "Nothing has been charged. If you still want to pay, please get in touch with {business}.",
+        ),
+    ),
+    "payment_failed_payable": Words(
+        "Your payment to {business} has failed",
+        (
+            "Your payment of {amount} to {business} could not be taken. {because}",
+            "Nothing has been charged. You can still pay with another card or method until {until}.",
+        ),
+        "Pay {amount}",
+    ),
+    "payment_failed_operators": Words(
+        "Payment failed: {amount}, {payment}",
+        (
+            "The payment {payment} of {amount} (your reference: {reference}) has failed.",
+            "Attempts: {attempts}. The last failure: {code} at {gateway}; the gateway says: {said}",
+            "The customer: {customer}.",
+        ),
+    ),
+}
+
+# A language is added by a table with the same kinds; where one is missing, English is spoken.
+LANGUAGES: Final[Mapping[str, Mapping[str, Words]]] = {"en": ENGLISH}
+FACT_CHARS: Final = 500  # longer ones are a mistake or an attack
+
+_PAGE: Final = """\
+<!doctype html>
+<html lang="{language}"><head><meta charset="utf-8"><title>{subject}</title></head>
+<body style="margin:0;padding:24px;font:16px/1.5 sans-serif;color:#1a1a1a;background:#ffffff">
+<main style="max-width:36em;margin:0 auto">
+{body}
+</main></body></html>
+"""
+_PARAGRAPH: Final = "<p>{}</p>"
+_BUTTON: Final = (
+    '<p><a href="{}" style="display:inline-block;padding:12px 20px;background:#1a4fa3;color:#ffffff;'
+    'text-decoration:none;border-radius:4px">{}</a></p>'
+)
+
+
+def one_line(text: str) -> str:
+    """The text as one line of what can be read: no breaks, no control characters, not too long."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:FACT_CHARS]
+
+
+def words(kind: str, language: str, facts: Mapping[str, str]) -> Words:
+    """What a mail of this kind says with these facts in it."""
+    said = LANGUAGES.get(language, ENGLISH).get(kind, ENGLISH[kind])
+    clean = {name: one_line(value) for name, value in facts.items()}
+    paragraphs = tuple(text.format_map(clean) for text in said.paragraphs)
+    return Words(said.subject.format_map(clean), paragraphs, said.button.format_map(clean))
+
+
+def message(
+    said: Words,
+    *,
+    id_: str,
+    sender: str,
+    sender_name: str,
+    recipient: str,
+    link: str | None,
+    language: str,
+    at: datetime,
+) -> EmailMessage:
+    """The mail, as plain text and as HTML. `id_` is in its Message-ID, so that one that came twice is known for one.
+
+    Raises ValueError where an address is none.
+    """
+    mail = EmailMessage(policy=SMTP)
+    mail["Subject"] = said.subject
+    mail["From"] = Address(display_name=one_line(sender_name), addr_spec=sender)
+    mail["To"] = Address(addr_spec=recipient)
+    mail["Date"] = at
+    mail["Message-ID"] = f"<{id_}@{sender.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday notice answers
+    mail["Content-Language"] = language if language in LANGUAGES else "en"
+    button = (said.button, link) if link else None
+    mail.set_content(_text(said, button), cte="quoted-printable")
+    mail.add_alternative(_html(said, button, language), subtype="html", cte="quoted-printable")
+    return mail
+
+
+def _text(said: Words, button: tuple[str, str] | None) -> str:
+    last = (f"{button[0]}:\n{button[1]}",) if button else ()
+    return "\n\n".join((*said.paragraphs, *last)) + "\n"
+
+
+def _html(said: Words, button: tuple[str, str] | None, language: str) -> str:
+    parts = [_PARAGRAPH.format(escape(text)) for text in said.paragraphs]
+    if button:
+        parts.append(_BUTTON.format(escape(button[1]), escape(button[0])))
+    return _PAGE.format(
+        language=language if language in LANGUAGES else "en",
+        subject=escape(said.subject),
+        body="\n".join(parts),
+    )

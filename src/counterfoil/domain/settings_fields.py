@@ -1,0 +1,179 @@
+"""Every field of the settings document: where it stands, what it may hold, what it begins as, and what it does.
+
+The document is checked against this table, and the page of settings in the documentation is made from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+from counterfoil.domain import delivery, retry, routing_policy
+from counterfoil.domain.breaker import BreakerPolicy
+from counterfoil.domain.settings import REFUND_REASONS
+from counterfoil.domain.settings_rules import (
+    AMOUNTS,
+    COMPUTED,
+    COUNTRY,
+    CRON,
+    CURRENCY,
+    DAY_OF_YEAR,
+    EMAIL,
+    FLAG,
+    LOCALE,
+    NOTHING,
+    SECRET,
+    TIME_OF_DAY,
+    ZONE,
+    Rule,
+    as_it_is,
+    named,
+    one_of,
+    record,
+    several,
+    text,
+    whole,
+)
+
+GATEWAYS: Final = ("stripe", "razorpay")
+OVERLAP_HOURS: Final = 72  # a gateway goes on sending with the old secret what it sends again, for three days
+OVERLAP_HOURS_MOST: Final = 720
+
+
+class Kind(Enum):
+    PLAIN = "plain"
+    SECRET = "secret"  # noqa: S105  the name of a kind; write-only: sealed, and never read back
+    READ_ONLY = "read only"
+    INSTRUCTION = "instruction"  # says how to take the rest of a change; neither stored nor shown
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. `default` is a new installation's; `optional` may be removed, and then reads as its default."""
+
+    path: str
+    rule: Rule
+    effect: str
+    default: Any = None
+    optional: bool = False
+    kind: Kind = Kind.PLAIN
+    awaits: str = ""  # what it takes effect with, while that is not there
+
+
+def _secret(path: str, effect: str) -> Field:
+    return Field(path, SECRET, effect, kind=Kind.SECRET)
+
+
+def _computed(path: str, effect: str, awaits: str = "") -> Field:
+    return Field(path, COMPUTED, effect, kind=Kind.READ_ONLY, awaits=awaits)
+
+
+def _gateway(name: str, public: str, secret: str) -> tuple[Field, ...]:
+    at = f"paymentGateways.{name}"
+    return (
+        Field(f"{at}.enabled", FLAG, "routing may choose it; payments under way still finish", default=True),
+        _secret(f"{at}.{public}", "the key that a browser may see, with the one beside it"),
+        _secret(f"{at}.{secret}", "the key of all calls; one of another account lets the old account drain"),
+        Field(
+            f"{at}.sameAccount",
+            FLAG,
+            "said beside new keys, where the gateway cannot be asked: whether they are of the account in use",
+            kind=Kind.INSTRUCTION,
+        ),
+        _secret(f"{at}.webhookSecret", "vouches for webhooks; the one it replaces goes on for the overlap"),
+        Field(
+            f"{at}.webhookSecretOverlapHours",
+            whole(0, OVERLAP_HOURS_MOST),
+            "how long a webhook secret that is replaced from now on stays valid",
+            default=OVERLAP_HOURS,
+            optional=True,
+        ),
+        _computed(f"{at}.webhookEndpoint", "the address to register with the gateway"),
+        _computed(f"{at}.webhookLastProcessed", "when the newest webhook that was understood was so"),
+    )
+
+
+FIELDS: Final = (
+    *_gateway("stripe", "publishableKey", "secretKey"),
+    *_gateway("razorpay", "keyId", "keySecret"),
+    Field("refundProcessing.automatedRefunds", FLAG, "approved and below-threshold refunds are sent without a person", default=False, awaits="refunds"),
+    Field("refundProcessing.refundApprovalRequired", FLAG, "every refund needs a second person", default=True, awaits="refunds"),
+    Field("refundProcessing.refundThreshold", AMOUNTS, "from this amount a refund needs a second person", default={}, optional=True, awaits="refunds"),
+    Field("refundProcessing.partialRefundsEnabled", FLAG, "part of a payment may be refunded", default=True, awaits="refunds"),
+    Field("refundProcessing.refundReasons", several(text(50), 50, least=1), "the reasons that may be given", default=list(REFUND_REASONS), awaits="refunds"),
+    Field("receiptGeneration.advancedFormatting", FLAG, "the full look, or a plain one", default=True, awaits="receipts"),
+    Field("receiptGeneration.multiFormatSupport", FLAG, "every format, or PDF alone", default=True, awaits="receipts"),
+    Field("receiptGeneration.customTemplates", named(text(100), 50), "the templates in use", default={}, optional=True, awaits="receipts"),
+    Field("receiptGeneration.automatedDelivery.email", FLAG, "receipts are sent by e-mail", default=False, awaits="receipts"),
+    Field("receiptGeneration.automatedDelivery.sms", FLAG, "receipts are sent by SMS", default=False, awaits="receipts"),
+    Field("receiptGeneration.automatedDelivery.inApp", FLAG, "receipts are shown in the app", default=True, awaits="receipts"),
+    Field("reconciliationSystem.automatedReconciliation", FLAG, "settlements are reconciled by the schedule", default=True, awaits="reconciliation"),
+    Field("reconciliationSystem.reconciliationSchedule", CRON, "when, in the time zone of the business", default="0 3 * * *", awaits="reconciliation"),
+    Field("reconciliationSystem.discrepancyThreshold", AMOUNTS, "breaks under it close themselves as tolerated", default={}, optional=True, awaits="reconciliation"),
+    Field("reconciliationSystem.manualReconciliationTools", FLAG, "breaks may be resolved by hand", default=True, awaits="reconciliation"),
+    _computed("reconciliationSystem.lastReconciled", "the end of the last run", "reconciliation"),
+    _computed("paymentAnalytics.successRate", "of the last 30 days", "analytics"),
+    _computed("paymentAnalytics.failureRate", "of the last 30 days", "analytics"),
+    _computed("paymentAnalytics.averageProcessingTime", "of the last 30 days", "analytics"),
+    _computed("paymentAnalytics.peakLoadHandling", "of the last 30 days", "analytics"),
+    Field("securityEnhancements.pciDssCompliance", FLAG, "the PCI profile; true from the start in live mode", default=False, awaits="operators"),
+    Field("securityEnhancements.enhancedEncryption", FLAG, "personal data is encrypted too", default=False, awaits="personal data at rest"),
+    Field("securityEnhancements.fraudDetection", FLAG, "a payment is weighed before it is sent", default=False, awaits="monitoring"),
+    Field("securityEnhancements.transactionMonitoring", FLAG, "payments are watched, and alerts raised", default=False, awaits="monitoring"),
+    Field("productionSettings.liveMode", FLAG, "new payments are live; the other of the two follows where it is not named", default=False),
+    Field("productionSettings.sandboxMode", FLAG, "new payments are of the sandbox", default=True),
+    Field("productionSettings.paymentRetryAttempts", whole(0, retry.RETRIES_MOST), "further attempts after a decline", default=0, awaits="retries"),
+    Field("productionSettings.failedPaymentNotification", FLAG, "customer and operators are told of a final failure, once", default=True, awaits="retries"),
+    Field("business.name", text(100), "the name customers see", default="Your shop"),
+    Field("business.country", COUNTRY, "where the business is", optional=True, awaits="receipts"),
+    Field("business.timeZone", ZONE, "of days, schedules, number series and reports", default="UTC", awaits="reports"),
+    Field("business.locale", LOCALE, "how documents speak", default="en", awaits="receipts"),
+    Field("business.defaultCurrency", CURRENCY, "in which a bare number of a threshold counts, when it is set", default="USD"),
+    Field("business.financialYearStart", DAY_OF_YEAR, "of number series", default="01-01", awaits="receipts"),
+    Field("routing.order", several(one_of(*GATEWAYS), len(GATEWAYS)), "the order of preference where no rule holds", default=[], optional=True),
+    Field("routing.rules", Rule(f"list of at most {routing_policy.RULES_MOST} rules", as_it_is), "the first rule that holds names the gateways", default=[], optional=True),
+    Field("routing.breaker.failures", whole(1, 1_000), "failures in a row after which a gateway is left alone", default=BreakerPolicy().failures, optional=True),
+    Field("routing.breaker.openSeconds", whole(1, 3_600), "for how long", default=BreakerPolicy().open_s, optional=True),
+    Field("routing.lateAuthorization", one_of(*routing_policy.LATE), "what becomes of an authorisation on a fenced attempt", default="leave", optional=True),
+    Field(
+        "delivery.smtp",
+        Rule(f"object: {', '.join(delivery.SETTINGS)}", as_it_is),
+        "the mail server; the password is a secret, and null means no mail is sent",
+        optional=True,
+        awaits="retries",
+    ),
+    Field("delivery.operators", several(EMAIL, delivery.OPERATORS_MOST), "who is told of final failures", default=[], optional=True, awaits="retries"),
+    Field("delivery.sms", NOTHING, "the SMS carrier", optional=True, awaits="receipts"),
+    Field("delivery.quietHours", record(**{"from": TIME_OF_DAY, "to": TIME_OF_DAY}), "when customers are not written to, in the time zone of the business", optional=True, awaits="receipts"),
+    Field("monitoring.onError", one_of("allow", "review", "block"), "what becomes of a payment that could not be weighed", default="allow", awaits="monitoring"),
+)  # fmt: skip
+
+# Secrets that are part of a field: they stand in the document, as the vault has sealed them for this place.
+SEALED_PARTS: Final = {"delivery.smtp.password": delivery.PASSWORD_PLACE}
+# Sections that have no field yet; endpoints of outgoing webhooks are kept under /api/payments/endpoints.
+EMPTY: Final = ("outgoingWebhooks", "retention")
+
+BY_PATH: Final = {field.path: field for field in FIELDS}
+
+Tree: TypeAlias = Mapping[str, "Tree | Field"]
+
+
+def _grown() -> Tree:
+    tree: dict[str, Any] = {}
+    for field in FIELDS:
+        *sections, name = field.path.split(".")
+        place = tree
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[name] = field
+    return tree | {name: {} for name in EMPTY}
+
+
+TREE: Final = _grown()
+
+
+def read_sections(document: Mapping[str, Any]) -> None:
+    """Have each section read by the rules of its own noun. Raises InvalidRequestError, which names the field."""
+    routing_policy.read(document.get("routing", {}), GATEWAYS)
+    retry.read(document)
+    delivery.read(document)
