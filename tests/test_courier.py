@@ -96,7 +96,9 @@ async def test_one_bad_address_among_good_ones_is_enough(make: Make):
     assert "10.0.0.1" in ((await courier.post("https://shop.example/", "live", {}, b"")).error or "")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "2130706433", "127.1", "0x7f.1", "0177.0.0.1", "localhost"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "[::1]", "2130706433", "127.1", "0x7f.1", "0177.0.0.1", "localhost"]
+)
 async def test_no_spelling_of_this_machine_is_let_through(make: Make, shop: Receiver, host: str):
     courier, url = make(allow_loopback=False), f"http://{host}:{shop.port}/"
     with pytest.raises(InvalidRequestError):
@@ -107,7 +109,8 @@ async def test_no_spelling_of_this_machine_is_let_through(make: Make, shop: Rece
 
 
 @pytest.mark.parametrize(
-    "host", ["10.0.0.1", "169.254.169.254", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[fe80::1]", "100.64.0.1"]
+    "host",
+    ["10.0.0.1", "169.254.169.254", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[fe80::1]", "100.64.0.1"],
 )
 async def test_an_address_in_the_url_is_looked_at_as_the_socket_is_made(make: Make, host: str):
     reply = await make().post(f"http://{host}:9000/", "sandbox", {}, b"")

@@ -49,7 +49,9 @@ def test_an_endpoint_lives_from_the_command_line(run: Any, endpoints: Any, backe
     assert made["id"] not in [row["id"] for row in endpoints("list")]
 
 
-def test_deliveries_are_listed_shown_and_replayed(run: Any, endpoints: Any, backend: Backend, service: Service):
+def test_deliveries_are_listed_shown_and_replayed(
+    run: Any, endpoints: Any, backend: Backend, service: Service
+):
     made = endpoints("create", backend.url, "--type", "payment.created")
     assert run("endpoints", "deliveries", made["id"]).out == "Nothing was sent to it yet.\n"
     created = service.create()

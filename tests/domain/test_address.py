@@ -64,7 +64,14 @@ REFUSED = {
     "ff02::1": "multicast",
 }
 PUBLIC = ["1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1", "172.15.255.255", "172.32.0.1", "192.0.1.1"]
-PUBLIC += ["198.17.255.255", "198.20.0.1", "223.255.255.255", "2606:4700::1111", "2a00:1450::1", "2001:200::1"]
+PUBLIC += [
+    "198.17.255.255",
+    "198.20.0.1",
+    "223.255.255.255",
+    "2606:4700::1111",
+    "2a00:1450::1",
+    "2001:200::1",
+]
 
 
 @pytest.mark.parametrize(("one", "reason"), REFUSED.items())
@@ -126,7 +133,9 @@ def test_an_https_url_will_do_in_both_modes(url):
     address.check_url(url, mode="sandbox")
 
 
-@pytest.mark.parametrize("url", ["http://shop.example/hook", "http://shop.example:80/", "http://127.0.0.1:9000/hook"])
+@pytest.mark.parametrize(
+    "url", ["http://shop.example/hook", "http://shop.example:80/", "http://127.0.0.1:9000/hook"]
+)
 def test_plain_http_is_for_the_sandbox(url):
     address.check_url(url, mode="sandbox")
     with pytest.raises(InvalidRequestError, match="https://"):

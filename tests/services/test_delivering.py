@@ -177,7 +177,10 @@ async def test_five_days_of_failures_disable_an_endpoint_but_never_without_notic
     advance(ctx, timedelta(seconds=1))
     await _fail(ctx, 4)
     assert (await state(ctx, endpoint)).disabled_because == "nothing could be delivered for 5 days"
-    assert {row["kind"] for row in await builders.rows(ctx, kinds)} == {"endpoint_failing", "endpoint_disabled"}
+    assert {row["kind"] for row in await builders.rows(ctx, kinds)} == {
+        "endpoint_failing",
+        "endpoint_disabled",
+    }
 
 
 async def test_one_success_ends_the_failing_and_its_notice(ctx: Context, shop: Receiver):

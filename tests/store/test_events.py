@@ -53,10 +53,13 @@ async def test_what_commits_later_comes_later_however_early_it_was_written(ctx: 
 
 
 async def test_what_is_rolled_back_leaves_no_gap(ctx: Context):
-    with pytest.raises(KeyError):
+    async def fail() -> None:
         async with ctx.db.transaction() as conn:
             await _insert(ctx, conn, "never")
             raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
     await happened(ctx, "there")
     assert [(one.sequence, one.object_id) for one in await numbered(ctx)] == [(1, "there")]
 
@@ -81,8 +84,8 @@ async def test_a_reader_beside_many_writers_and_numberers_misses_nothing(ctx: Co
     async def read() -> bool:
         async with ctx.db.reading() as conn:
             last = seen[-1][0] if seen else 0
-            for one in await events.after(conn, ctx.merchant_id, ctx.mode, sequence=last, limit=7):
-                seen.append((one.sequence or 0, one.object_id, one.version))
+            found = await events.after(conn, ctx.merchant_id, ctx.mode, sequence=last, limit=7)
+        seen.extend((one.sequence or 0, one.object_id, one.version) for one in found)
         return len(seen) == writers * each
 
     numbering = [asyncio.create_task(number()) for _ in range(3)]

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.settings_fields import BY_PATH, FIELDS, TREE, Field, Kind, Tree, read_sections
-from counterfoil.domain.settings_rules import AMOUNTS, shown, unknown, wrong
+from counterfoil.domain.settings_rules import AMOUNTS, shown, unknown, whole, wrong
 
 DEPTH_MOST: Final = 12  # the deepest, an amount in a condition of a rule, has seven
+VERSION: Final = whole(1, 2**63 - 1)  # a bigint of PostgreSQL
 _UNSTORABLE: Final = re.compile("[\\x00\\ud800-\\udfff]")
 _MODES: Final = ("productionSettings.liveMode", "productionSettings.sandboxMode")
 
@@ -29,6 +30,8 @@ def expect(patch: Any) -> None:
     if not isinstance(patch, Mapping):
         raise InvalidRequestError("A change of the settings must be an object.")
     _expect_storable(patch, DEPTH_MOST)
+    if "updated_at" in patch:
+        raise wrong("updated_at", "is read only")
     _expect(patch, TREE, "")
 
 
@@ -87,6 +90,14 @@ def merge(target: Any, patch: Any) -> Any:
         else:
             merged[name] = merge(merged.get(name), value)
     return merged
+
+
+def apart_from_version(patch: Any) -> tuple[Any, int | None]:
+    """The patch without the version it names, and that version."""
+    if not isinstance(patch, Mapping) or "version" not in patch:
+        return patch, None
+    rest = dict(patch)
+    return rest, VERSION.check(rest.pop("version"), "version")
 
 
 def split(patch: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
-from counterfoil.domain import ids, routing_policy
+from counterfoil.domain import delivery, ids, retry, routing_policy
 from counterfoil.domain.clock import Clock
 from counterfoil.domain.errors import DatabaseAwayError, NoGatewayError
 from counterfoil.domain.routing_policy import Policy
@@ -61,6 +61,7 @@ class Directory:
         self._verifiers: dict[str, list[Verifier]] = {}
         self._enabled: frozenset[str] = frozenset()
         self.routing = Policy()
+        self.retrying, self.delivery = retry.Policy(), delivery.Policy()
         self.document: Mapping[str, Any] = complete({})
 
     @property
@@ -229,6 +230,8 @@ def configured(settings: Settings) -> dict[str, tuple[str, str, str]]:
 def differing(directory: Directory, settings: Settings) -> list[str]:
     """The variables that say otherwise than what is stored: the environment only seeds, the stored is in force."""
     found = [variable("mode")] if settings.mode != directory.mode else []
+    if settings.business_name not in {Settings().business_name, directory.document["business"]["name"]}:
+        found.append(variable("business_name"))
     for gateway, (public_key, secret_key, webhook_secret) in configured(settings).items():
         stored = directory.stored(gateway, settings.mode)
         if stored is None:

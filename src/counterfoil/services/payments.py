@@ -4,7 +4,7 @@ A create or confirm answers with the payment, whatever the gateway said.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from counterfoil.domain.charge import ChargeState
 from counterfoil.domain.errors import (
     AmountNotValidError,
     InvalidRequestError,
+    NoGatewayError,
     NotFoundError,
     NotSupportedError,
     WrongStateError,
@@ -70,6 +71,7 @@ class NewPayment:
     metadata: Mapping[str, str] = field(default_factory=dict)
     line_items: Sequence[Mapping[str, Any]] = ()
     return_url: str | None = None
+    stripe_customer: str | None = None  # whose saved methods may be charged
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ async def _open(
     """Open the attempt, and charge the method on it where there is one."""
 
     async def go_on(conn: Connection, family: Family) -> Call | None:
-        return await _begin_confirm(ctx, conn, caller, family) if method and _wanted(ctx, family) else None
+        return await _begin_confirm(ctx, conn, caller, family, method) if method and _wanted(ctx, family) else None
 
     family, confirming = await attempts.open_first(ctx, family, call, others, go_on)
     if method is None or confirming is None:
@@ -136,6 +138,10 @@ async def _resume(
 
 async def _choose(ctx: Context, caller: Caller, new: NewPayment) -> list[Choice]:
     """The gateways that can take this payment, best first, each with its reason."""
+    if caller.mode != ctx.mode:
+        raise NoGatewayError(
+            f"New payments are taken in {ctx.mode} mode (productionSettings); this key is of {caller.mode} mode."
+        )
     needs = (Feature.SERVER_CONFIRM,) if new.method else ()
     country = new.customer.get("country")
     question = Question(new.money, new.method_hint, country)
@@ -173,6 +179,7 @@ def _payment(ctx: Context, caller: Caller, new: NewPayment) -> Payment:
         version=1,
         created_at=now,
         updated_at=now,
+        stripe_customer=new.stripe_customer,
     )
 
 
@@ -212,15 +219,27 @@ async def confirm(
         if not mine:
             _allow(family.payment, Command.CONFIRM)
             _refuse_expired(ctx, family.payment)
-            mine = [await _begin_confirm(ctx, conn, caller, family)]
+            mine = [await _begin_confirm(ctx, conn, caller, family, method)]
     return await _confirm(ctx, family, mine[-1], method)
 
 
-async def _begin_confirm(ctx: Context, conn: Connection, caller: Caller, family: Family) -> Call:
+async def _begin_confirm(
+    ctx: Context, conn: Connection, caller: Caller, family: Family, method: Method
+) -> Call:
     await deciding.before_confirmation(ctx, family.payment)
     attempt = _confirmable(family)
     await decided(ctx, conn, family.payment, "payment.confirm", {"attempt": attempt.id}, actor=caller.actor)
+    family = await _remember_method(conn, family, method)
     return await attempts.begin_confirm(ctx, conn, family, attempt)
+
+
+async def _remember_method(conn: Connection, family: Family, method: Method) -> Family:
+    """What a retry may charge again: a saved method that is charged with the customer away."""
+    saved = method.payment_method if method.off_session else None
+    if saved == family.payment.saved_method:
+        return family
+    await payments.update(conn, family.payment.id, saved_method=saved)
+    return replace(family, payment=replace(family.payment, saved_method=saved))
 
 
 async def _confirm(ctx: Context, family: Family, call: Call, method: Method) -> Answer:

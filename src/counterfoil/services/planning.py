@@ -5,11 +5,12 @@ by their link. All of it runs under the payment's row lock, as part of how the p
 """
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from counterfoil.domain import retry
 from counterfoil.domain.attempt import Attempt, AttemptState
-from counterfoil.domain.call import Verb
+from counterfoil.domain.call import Settled, Verb
 from counterfoil.domain.fact import Kind as Said
 from counterfoil.domain.failure import BY_SLUG, FailureCode
 from counterfoil.domain.payment import Status
@@ -17,6 +18,7 @@ from counterfoil.domain.retry import INVITATIONS_MOST, SERIES, STAYS_OPEN, Kind,
 from counterfoil.services import mailing
 from counterfoil.services.auditing import decided
 from counterfoil.services.context import Context
+from counterfoil.services.records import instant
 from counterfoil.store import payments, retries
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
@@ -24,19 +26,22 @@ from counterfoil.store.payments import Family
 # What a payment may be while a further try makes sense; failed as long as nothing is planned.
 UNPAID: Final = frozenset({Status.CREATED, Status.PENDING, Status.FAILED})
 DECLINES: Final = frozenset({Said.ATTEMPT_DECLINED, Said.CHARGE_FAILED})
+SKEW: Final = timedelta(seconds=5)  # gateways count in whole seconds, and their clocks and ours differ a little
+
+
+def charges(family: Family) -> bool:
+    """Whether the saved method is to be charged again."""
+    return family.planned is not None and family.planned.kind is Kind.CHARGE
 
 
 def expired(ctx: Context, family: Family) -> bool:
     """Whether the payment's time is over. It waits for a charge that is planned, however late that comes."""
-    planned = family.planned
-    waits = planned is not None and planned.kind is Kind.CHARGE
-    return ctx.now() >= family.payment.expires_at and not waits
+    return ctx.now() >= family.payment.expires_at and not charges(family)
 
 
 async def follow(ctx: Context, conn: Connection, family: Family, status: Status) -> Family:
     """Let the plan follow from what is known; `status` is how the payment stands without one."""
-    failed = bool(family.attempts) and family.attempts[-1].failure is not None
-    if not family.retries and not failed:
+    if not family.retries and not _failure(family):
         return family  # as most payments are
     planned = family.planned
     if planned is not None:
@@ -45,9 +50,10 @@ async def follow(ctx: Context, conn: Connection, family: Family, status: Status)
         if not _came_to_nothing(family, planned):
             return family
         family = await end(ctx, conn, family, planned, State.DONE)
-    if not failed or not _may_plan(ctx, family, status):
+    code = _failure(family)
+    if code is None or not _may_plan(ctx, family, status):
         return family
-    return await _plan(ctx, conn, family, family.attempts[-1])
+    return await _plan(ctx, conn, family, code)
 
 
 def useless(family: Family, planned: Retry, status: Status) -> str | None:
@@ -83,31 +89,54 @@ def _may_plan(ctx: Context, family: Family, status: Status) -> bool:
     )
 
 
-async def _plan(ctx: Context, conn: Connection, family: Family, failed: Attempt) -> Family:
+def _failure(family: Family) -> FailureCode | None:
+    """Why the newest attempt has failed and waits for an answer; None where it has not, or has been answered."""
+    if not family.attempts:
+        return None
+    newest = family.attempts[-1]
+    if family.payment.saved_method is not None:
+        return _failure_away(family, newest)
+    return _code(newest) if newest.failure and _is_new_series(family, newest) else None
+
+
+def _failure_away(family: Family, newest: Attempt) -> FailureCode | None:
+    """A saved method is charged once on each attempt: what came of that, or of opening one for it."""
+    if any(one.after_attempt_id == newest.id for one in family.retries):
+        return None
+    confirms = [c for c in family.calls if c.attempt_id == newest.id and c.verb is Verb.CONFIRM]
+    if not confirms:
+        opened_for_it = any(one.attempt_id == newest.id for one in family.retries)
+        return _code(newest) if opened_for_it and newest.state is AttemptState.DEAD else None
+    last = max(confirms, key=lambda call: call.started_at)
+    if last.settled is Settled.ABANDONED:  # it never came to the gateway
+        return FailureCode.GATEWAY_UNAVAILABLE
+    no = last.settled in {Settled.DECLINED, Settled.REFUSED}
+    later = any(said >= last.started_at - SKEW for said in _declines(family, newest))  # a bank debit that came back
+    return _code(newest) if no or (later and last.is_settled) else None
+
+
+def _is_new_series(family: Family, newest: Attempt) -> bool:
+    """At the checkout many cards may be declined on one attempt: those close to an invitation belong to it."""
+    declines = _declines(family, newest)
+    invited = [one.ended_at for one in family.retries if one.kind is Kind.INVITATION and one.ended_at]
+    return bool(declines) and (not invited or max(declines) > max(invited) + SERIES)
+
+
+def _declines(family: Family, attempt: Attempt) -> list[datetime]:
+    return [fact.said_at for fact in family.facts if fact.attempt_id == attempt.id and fact.kind in DECLINES]
+
+
+def _code(attempt: Attempt) -> FailureCode:
+    return BY_SLUG.get(str((attempt.failure or {}).get("code")), FailureCode.OTHER)
+
+
+async def _plan(ctx: Context, conn: Connection, family: Family, code: FailureCode) -> Family:
     """Answer the failure of the newest attempt, once."""
     away = family.payment.saved_method is not None
-    if not _is_new(family, failed, away=away):
-        return family
-    code = BY_SLUG.get(str((failed.failure or {}).get("code")), FailureCode.OTHER)
     step = retry.step(code.advice, away=away)
     if because := _obstacle(ctx, family, step):
         return await _give_up(ctx, conn, family, f"{code.slug}: {because}") if away else family
-    return await _add(ctx, conn, family, failed, code, step, away=away)
-
-
-def _is_new(family: Family, failed: Attempt, *, away: bool) -> bool:
-    """Whether this failure has not been answered.
-
-    A saved method is charged once on each attempt. At the checkout many cards may be declined on one: those that follow
-    an invitation closely are of the same series.
-    """
-    if away:
-        confirmed = any(c.attempt_id == failed.id and c.verb is Verb.CONFIRM for c in family.calls)
-        answered = any(one.after_attempt_id == failed.id for one in family.retries)
-        return not answered and (confirmed or any(one.attempt_id == failed.id for one in family.retries))
-    declines = [f.said_at for f in family.facts if f.attempt_id == failed.id and f.kind in DECLINES]
-    invited = [one.ended_at for one in family.retries if one.kind is Kind.INVITATION and one.ended_at]
-    return bool(declines) and (not invited or max(declines) > max(invited) + SERIES)
+    return await _add(ctx, conn, family, code, step, away=away)
 
 
 def _obstacle(ctx: Context, family: Family, step: Step) -> str | None:
@@ -130,7 +159,6 @@ async def _add(
     ctx: Context,
     conn: Connection,
     family: Family,
-    failed: Attempt,
     code: FailureCode,
     step: Step,
     *,
@@ -145,7 +173,7 @@ async def _add(
         number=number,
         out_of=policy.attempts,
         kind=kind,
-        after_attempt_id=failed.id,
+        after_attempt_id=family.attempts[-1].id,
         attempt_id=None,
         method_ref=payment.saved_method if kind is Kind.CHARGE else None,
         reason=code.slug,
@@ -157,12 +185,12 @@ async def _add(
         ended_at=None,
     )
     await retries.insert(conn, planned)
-    detail = {"number": number, "of": policy.attempts, "kind": kind.value, "after": code.slug, "due_at": due_at}
-    await decided(ctx, conn, payment, "payment.retry_planned", _shown(detail))
+    detail = {"number": number, "of": policy.attempts, "kind": kind.value, "after": code.slug}
+    await decided(ctx, conn, payment, "payment.retry_planned", detail | {"due_at": instant(due_at)})
     return (await stay_open(conn, family, planned.due_at)).with_retry(planned)
 
 
-async def stay_open(conn: Connection, family: Family, until: Any) -> Family:
+async def stay_open(conn: Connection, family: Family, until: datetime) -> Family:
     """Keep the payment open for a while past a try."""
     payment = family.payment
     expires_at = max(payment.expires_at, until + STAYS_OPEN)
@@ -202,6 +230,3 @@ async def failed(ctx: Context, conn: Connection, family: Family) -> None:
     if any(attempt.failure and attempt.disclosed_at for attempt in family.attempts):
         await mailing.tell_failure(ctx, conn, family.payment)
 
-
-def _shown(detail: dict[str, Any]) -> dict[str, Any]:
-    return {name: value if isinstance(value, int | str) else value.isoformat() for name, value in detail.items()}

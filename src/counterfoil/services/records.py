@@ -7,6 +7,7 @@ from counterfoil.domain.attempt import Attempt
 from counterfoil.domain.charge import Charge, ChargeState
 from counterfoil.domain.failure import BY_SLUG
 from counterfoil.domain.payment import Status, winner_charge
+from counterfoil.domain.retry import Retry
 from counterfoil.store.payments import Family
 
 
@@ -45,6 +46,7 @@ def payment(family: Family) -> dict[str, Any]:
         "failure": _failure(family),
         "attempts": [_attempt(attempt, family) for attempt in family.attempts],
         "surplus": [_charge(charge) for charge in surplus],
+        "retry": _retry(family.planned) if family.planned else None,
         "expires_at": instant(p.expires_at),
         "created_at": instant(p.created_at),
         "updated_at": instant(p.updated_at),
@@ -83,6 +85,16 @@ def _attempt(attempt: Attempt, family: Family) -> dict[str, Any]:
         "failure": _told(attempt.failure) if attempt.failure else None,
         "charges": [_charge(charge) for charge in family.charges if charge.attempt_id == attempt.id],
         "created_at": instant(attempt.created_at),
+    }
+
+
+def _retry(planned: Retry) -> dict[str, Any]:
+    """The further try that is to come: another charge of the saved method, or an invitation to the customer."""
+    return {
+        "number": planned.number,
+        "of": planned.out_of,
+        "kind": planned.kind.value,
+        "due_at": instant(planned.due_at),
     }
 
 

@@ -13,7 +13,7 @@ from counterfoil.domain.fact import Kind
 from counterfoil.domain.payment import Status
 from counterfoil.gateways.base import Accepted
 from counterfoil.gateways.http import TOTAL_S
-from counterfoil.services import attempts, calling, facts, failover, standing, surplus
+from counterfoil.services import attempts, calling, facts, failover, planning, standing, surplus
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
 from counterfoil.services.facts import DisagreementError
@@ -169,7 +169,7 @@ async def _end(ctx: Context, payment_id: str) -> Family:
     """Fence what is past its time or was asked to end, and let the status follow."""
     family = await _read(ctx, payment_id)
     payment = family.payment
-    expired = ctx.now() >= payment.expires_at and payment.status in {Status.CREATED, Status.PENDING}
+    expired = planning.expired(ctx, family) and payment.status in {Status.CREATED, Status.PENDING}
     if expired or payment.cancel_requested_at is not None:
         for attempt in family.attempts:
             if attempt.state not in ENDED:

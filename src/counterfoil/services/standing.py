@@ -10,7 +10,7 @@ from counterfoil.domain.attempt import ENDED, Attempt, AttemptState, attempt_sta
 from counterfoil.domain.call import Settled, Verb
 from counterfoil.domain.fact import Fact, Kind
 from counterfoil.domain.payment import ChargeView, Payment, Status, status, winner_charge
-from counterfoil.services import publishing
+from counterfoil.services import planning, publishing
 from counterfoil.services.context import Context
 from counterfoil.store import payments
 from counterfoil.store.database import Connection
@@ -43,10 +43,12 @@ async def recompute(ctx: Context, conn: Connection, family: Family) -> Family:
     was_unknown = unknown(family)
     for attempt in family.attempts:
         family = family.with_attempt(await _settle_attempt(conn, family, attempt))
+    before = family
+    family = await planning.follow(ctx, conn, family, _payment_after(ctx, family).status)
     after = _payment_after(ctx, family)
     if unknown(family) and not was_unknown:  # asked about soon, however long the payment has waited before
         after = replace(after, next_check_at=ctx.now() + FIRST_CHECK, checks=0)
-    if after != family.payment:
+    if after != before.payment or family.retries != before.retries:
         after = replace(after, version=after.version + 1, updated_at=ctx.now())
         await payments.update(
             conn,
@@ -59,7 +61,9 @@ async def recompute(ctx: Context, conn: Connection, family: Family) -> Family:
             version=after.version,
             updated_at=after.updated_at,
         )
-        await publishing.payment(ctx, conn, replace(family, payment=after), before=family.payment.status)
+        await publishing.payment(ctx, conn, replace(family, payment=after), before=before.payment.status)
+    if after.status is Status.FAILED and before.payment.status is not Status.FAILED:
+        await planning.failed(ctx, conn, replace(family, payment=after))
     return replace(family, payment=after)
 
 

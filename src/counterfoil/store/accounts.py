@@ -124,6 +124,14 @@ async def drain(conn: Connection, account_id: str, now: datetime) -> None:
     await conn.execute("UPDATE gateway_accounts SET draining_since = $2 WHERE id = $1", account_id, now)
 
 
+async def current_secret(conn: Connection, account_id: str) -> WebhookSecret | None:
+    """The webhook secret that has not been replaced."""
+    row = await conn.fetchrow(
+        f"SELECT {_SECRET} FROM webhook_secrets WHERE account_id = $1 AND expires_at IS NULL", account_id
+    )
+    return WebhookSecret(**row) if row else None
+
+
 async def retire_secret(conn: Connection, account_id: str, expires_at: datetime) -> None:
     """Let the account's current webhook secret end then."""
     await conn.execute(

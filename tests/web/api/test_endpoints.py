@@ -43,7 +43,9 @@ def make(service: Service, backend: Backend) -> Iterator[Any]:
         service.call("DELETE", f"{PATH}/{endpoint_id}")
 
 
-def test_a_payment_is_told_version_by_version_to_the_merchants_backend(service: Service, backend: Backend, make):
+def test_a_payment_is_told_version_by_version_to_the_merchants_backend(
+    service: Service, backend: Backend, make
+):
     endpoint = make(types=["payment.*"])
     payment = service.create(payment_method="pm_card_visa", confirm=True)
     last = service.until(payment["id"], "captured")["version"]
@@ -105,7 +107,9 @@ def test_an_endpoint_is_tried_out_and_its_answer_shown(service: Service, backend
 def test_it_is_changed_and_disabled_and_enabled(service: Service, backend: Backend, make):
     endpoint = make()
     path = f"{PATH}/{endpoint['id']}"
-    changed = service.call("PATCH", path, {"description": "Books", "types": ["alert.*"], "enabled": False}).json
+    changed = service.call(
+        "PATCH", path, {"description": "Books", "types": ["alert.*"], "enabled": False}
+    ).json
     assert (changed["description"], changed["types"], changed["enabled"]) == ("Books", ["alert.*"], False)
     assert changed["disabled_because"] == "by hand"
     assert changed["url"] == backend.url

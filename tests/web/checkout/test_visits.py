@@ -155,6 +155,7 @@ def request(**headers: str) -> Request:
         ({"sec_fetch_site": "same-origin", "origin": "https://pay.shop.example"}, True),
         ({"origin": "https://pay.shop.example"}, True),
         ({"origin": "http://inside:8400", "host": "inside:8400"}, True),
+        ({"sec_fetch_site": "same-origin", "origin": "null"}, True),
         ({}, False),
         ({"sec_fetch_site": "same-site"}, False),
         ({"sec_fetch_site": "cross-site"}, False),

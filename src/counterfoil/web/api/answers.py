@@ -74,6 +74,15 @@ class CheckoutAnswer(BaseModel):
     next: list[OfferAnswer] | None = None
 
 
+class RetryAnswer(BaseModel):
+    """The further try that is to come: kind "charge" charges the saved method again, "invitation" writes to the customer."""
+
+    number: int
+    of: int
+    kind: str
+    due_at: str
+
+
 class PaymentAnswer(BaseModel):
     """A payment. Amounts are integers of minor units of `currency`; times are RFC 3339 in UTC."""
 
@@ -97,6 +106,7 @@ class PaymentAnswer(BaseModel):
     failure: Failure | None
     attempts: list[AttemptAnswer]
     surplus: list[ChargeAnswer]
+    retry: RetryAnswer | None
     checkout: CheckoutAnswer | None
     expires_at: str
     created_at: str

@@ -11,7 +11,6 @@ from counterfoil.domain.errors import InvalidRequestError, NotFoundError
 from counterfoil.domain.payment import Status
 from counterfoil.domain.routing import Feature
 from counterfoil.domain.routing_policy import Question
-from counterfoil.gateways.base import Method
 from counterfoil.services import choosing, payments, views
 from counterfoil.services.idempotency import Resume
 from counterfoil.services.payments import Answer, NewPayment
@@ -65,6 +64,7 @@ def _new(id_: str, asked: CreatePayment) -> NewPayment:
         metadata=asked.metadata,
         line_items=[item.model_dump(exclude_none=True) for item in asked.line_items],
         return_url=asked.return_url,
+        stripe_customer=asked.stripe_customer,
     )
 
 
@@ -166,8 +166,9 @@ async def confirm(
                 charge_ref=asked.razorpay_payment_id,
                 signature=asked.razorpay_signature,
             )
-        method = Method(payment_method=asked.payment_method, confirmation_token=asked.confirmation_token)
-        return await payments.confirm(ctx, caller, payment_id, method, since=resume.since if resume else None)
+        return await payments.confirm(
+            ctx, caller, payment_id, asked.method(), since=resume.since if resume else None
+        )
 
     return await once(ctx, caller, payment_id, await hold_of(request, caller), act)
 

@@ -12,11 +12,13 @@ from counterfoil.services.inbox import REPLAYED_AT_ONCE
 Short = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Token = Annotated[str, StringConstraints(min_length=3, max_length=255, pattern=r"^[A-Za-z0-9_\-]+$")]
+StripeCustomer = Annotated[str, StringConstraints(max_length=255, pattern=r"^cus_[A-Za-z0-9]+$")]
 Minor = Annotated[StrictInt, Field(gt=0, le=MAX_MINOR, description="minor units of the currency")]
 MethodName = Literal["card", "upi", "netbanking", "wallet", "emi", "redirect", "bank_debit"]
 # Both gateways keep what we send along: Razorpay fifteen pairs of 256 characters, Stripe fifty of 500. Two are ours.
 METADATA_PAIRS = 13
 LINE_ITEMS = 200
+AWAY = "off_session needs payment_method: a saved method, charged with the customer away"
 # The character's escape in JSON; after a whole escaped backslash the same six letters are only text.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -69,6 +71,12 @@ class CreatePayment(Shape):
     confirmation_token: Token | None = Field(
         default=None, description="made by Stripe's fields in the browser"
     )
+    off_session: bool = Field(
+        default=False, description="the customer is away: the saved method is charged without them"
+    )
+    stripe_customer: StripeCustomer | None = Field(
+        default=None, description="whose saved method it is, at Stripe (cus_…)"
+    )
     confirm: bool = False
     return_url: Annotated[str, StringConstraints(max_length=2000, pattern=r"^https?://[^\s]+$")] | None = None
 
@@ -83,6 +91,8 @@ class CreatePayment(Shape):
             )
         if all(named):
             raise ValueError("send payment_method or confirmation_token, not both")
+        if self.off_session and not self.payment_method:
+            raise ValueError(AWAY)
         return self
 
     def money(self) -> Money:
@@ -91,7 +101,11 @@ class CreatePayment(Shape):
     def method(self) -> Method | None:
         if not self.confirm:
             return None
-        return Method(payment_method=self.payment_method, confirmation_token=self.confirmation_token)
+        return Method(
+            payment_method=self.payment_method,
+            confirmation_token=self.confirmation_token,
+            off_session=self.off_session,
+        )
 
 
 class ChangeGateway(Shape):
@@ -119,6 +133,7 @@ class ConfirmPayment(Shape):
 
     payment_method: Token | None = None
     confirmation_token: Token | None = None
+    off_session: bool = Field(default=False, description="the customer is away")
     razorpay_order_id: Token | None = None
     razorpay_payment_id: Token | None = None
     razorpay_signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
@@ -129,7 +144,16 @@ class ConfirmPayment(Shape):
         ways = [self.payment_method is not None, self.confirmation_token is not None, any(razorpay)]
         if sum(ways) != 1 or (any(razorpay) and not all(razorpay)):
             raise ValueError("send payment_method, or confirmation_token, or the three razorpay_ fields")
+        if self.off_session and not self.payment_method:
+            raise ValueError(AWAY)
         return self
+
+    def method(self) -> Method:
+        return Method(
+            payment_method=self.payment_method,
+            confirmation_token=self.confirmation_token,
+            off_session=self.off_session,
+        )
 
 
 class CapturePayment(Shape):
