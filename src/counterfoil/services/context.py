@@ -9,6 +9,7 @@ from typing import Any
 from counterfoil.courier import Courier
 from counterfoil.domain import ids
 from counterfoil.domain.clock import Clock
+from counterfoil.postman import Postman
 from counterfoil.services.accounts import Directory
 from counterfoil.services.hands import Hands
 from counterfoil.services.health import Health
@@ -39,6 +40,7 @@ class Context:
     merchant_id: str
     public_url: str
     courier: Courier = field(repr=False)
+    postman: Postman = field(default_factory=Postman, repr=False)
     on_event: OnEvent | None = None
     live_obstacle: str | None = None  # why this process may not serve live mode
     chance: Callable[[int], bytes] = secrets.token_bytes

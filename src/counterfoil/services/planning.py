@@ -39,10 +39,13 @@ def expired(ctx: Context, family: Family) -> bool:
     return ctx.now() >= family.payment.expires_at and not charges(family)
 
 
+def concerns(family: Family) -> bool:
+    """Whether there is anything to plan or to end: for most payments there is not."""
+    return family.planned is not None or _failure(family) is not None
+
+
 async def follow(ctx: Context, conn: Connection, family: Family, status: Status) -> Family:
-    """Let the plan follow from what is known; `status` is how the payment stands without one."""
-    if not family.retries and not _failure(family):
-        return family  # as most payments are
+    """Let the plan follow from what is known; `status` is how the payment stands with what was planned until now."""
     planned = family.planned
     if planned is not None:
         if because := useless(family, planned, status):

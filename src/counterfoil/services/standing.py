@@ -44,7 +44,8 @@ async def recompute(ctx: Context, conn: Connection, family: Family) -> Family:
     for attempt in family.attempts:
         family = family.with_attempt(await _settle_attempt(conn, family, attempt))
     before = family
-    family = await planning.follow(ctx, conn, family, _payment_after(ctx, family).status)
+    if planning.concerns(family):
+        family = await planning.follow(ctx, conn, family, _payment_after(ctx, family).status)
     after = _payment_after(ctx, family)
     if unknown(family) and not was_unknown:  # asked about soon, however long the payment has waited before
         after = replace(after, next_check_at=ctx.now() + FIRST_CHECK, checks=0)
@@ -148,6 +149,13 @@ def live_attempt(family: Family) -> Attempt | None:
 
 def unknown(family: Family) -> bool:
     return any(attempt.state is AttemptState.UNKNOWN for attempt in family.attempts)
+
+
+async def touch(ctx: Context, conn: Connection, family: Family) -> None:
+    """Something but the status has changed of the payment, as a further try that was made: it has a new version."""
+    payment = replace(family.payment, version=family.payment.version + 1, updated_at=ctx.now())
+    await payments.update(conn, payment.id, version=payment.version, updated_at=payment.updated_at)
+    await publishing.payment(ctx, conn, replace(family, payment=payment), before=payment.status)
 
 
 async def confirming(ctx: Context, conn: Connection, payment: Payment) -> None:

@@ -19,7 +19,17 @@ from pgqueuer.models import Job
 
 from counterfoil.courier import TOTAL_S
 from counterfoil.domain.errors import DatabaseAwayError
-from counterfoil.services import delivering, hearing, inbox, recovering, settling, silence, sweeping
+from counterfoil.services import (
+    delivering,
+    hearing,
+    inbox,
+    recovering,
+    retrying,
+    sending,
+    settling,
+    silence,
+    sweeping,
+)
 from counterfoil.services.context import Context
 from counterfoil.store import queue
 
@@ -47,12 +57,15 @@ TELL_EVERY_S: Final = 0.1
 SWEEPS: Final[Mapping[str, tuple[float, Callable[[Context], Awaitable[object]]]]] = {
     "sweep inbox": (SWEEP_EVERY_S, sweeping.due_letters),
     "sweep payments": (SWEEP_EVERY_S, sweeping.due_payments),
+    "sweep retries": (SWEEP_EVERY_S, retrying.due_retries),
+    "send mails": (SWEEP_EVERY_S, sending.due_mails),
     "sweep lists": (SWEEP_EVERY_S, recovering.due_lists),
     "watch for silence": (SILENCE_EVERY_S, silence.watch),
     "prune": (PRUNE_EVERY_S, sweeping.prune),
     "tell endpoints": (TELL_EVERY_S, delivering.tell),
     "tell the callback": (TELL_EVERY_S, hearing.tell),
     "prune events": (PRUNE_EVERY_S, delivering.prune),
+    "prune mails": (PRUNE_EVERY_S, sending.prune),
 }
 
 log = structlog.get_logger()

@@ -12,7 +12,7 @@ class Moment:
     """One line: when we knew it, what kind of line it is, what happened, and the facts of it."""
 
     at: datetime
-    kind: str  # decision, call, fact, webhook, journal
+    kind: str  # decision, call, fact, webhook, journal, mail
     what: str
     id: str
     detail: dict[str, Any]
@@ -45,6 +45,11 @@ async def of_payment(conn: Connection, payment_id: str) -> list[Moment]:
                                         ORDER BY e.id)
                        FROM entries e JOIN ledger_accounts l ON l.id = e.ledger_account_id WHERE e.journal_id = j.id))
             FROM journals j WHERE j.payment_id = $1
+            UNION ALL
+            SELECT coalesce(ended_at, created_at), 6, 'mail', kind, id,
+                   jsonb_build_object('recipient', recipient, 'outcome', coalesce(outcome, 'waits'), 'tries', tries,
+                                      'error', error)
+            FROM mails WHERE about = $1
         ) moments ORDER BY at, rank, id
         """,
         payment_id,

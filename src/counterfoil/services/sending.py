@@ -1,0 +1,214 @@
+"""Mails go out: what waits in the outbox is worded as things stand now, and brought to the merchant's mail server.
+
+A mail is counted as tried and pushed on before it is brought, so that one whose process dies comes back after its lease.
+It comes twice only where the server took it and its answer, or our commit of it, was lost: under one Message-ID.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from counterfoil.documents import mails as documents
+from counterfoil.domain.delivery import PASSWORD_PLACE, Smtp
+from counterfoil.domain.errors import ConfigurationError
+from counterfoil.domain.failure import BY_SLUG, FailureCode
+from counterfoil.domain.payment import Status
+from counterfoil.postman import TOTAL_S, Came, Fate, Server
+from counterfoil.services import mailing, views
+from counterfoil.services.context import Context
+from counterfoil.services.exceptions import call_a_person
+from counterfoil.store import mails, payments
+from counterfoil.store.mails import Mail
+from counterfoil.store.payments import Family
+
+# Brought at once by one process: mail servers count connections, and mostly allow ten and more.
+AT_ONCE: Final = 5
+LEASE: Final = timedelta(seconds=4 * TOTAL_S)  # past any bringing that still runs
+# How long after each try the next one follows. Greylisting servers want a quarter of an hour; servers that are down are
+# mended within the day; after three days a sender is told that a mail cannot be delivered (RFC 5321, 4.5.4.1: 4 to 5).
+PAUSES: Final = (
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=15),
+    timedelta(hours=1),
+    timedelta(hours=4),
+    timedelta(hours=12),
+    timedelta(hours=24),
+    timedelta(hours=24),
+)
+KEPT: Final = timedelta(days=90)  # what was sent, for whoever asks whether it was
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a mail is to say: the kind of its words, the facts in them, and the link, where there is one."""
+
+    kind: str
+    facts: Mapping[str, str]
+    link: str | None = None
+
+
+async def due_mails(ctx: Context) -> bool:
+    """Bring what is due. True where there may be more."""
+    async with ctx.db.reading() as conn:
+        if not await mails.any_due(conn, ctx.now()):
+            return False
+    async with ctx.db.transaction() as conn:
+        due = await mails.take_due(conn, now=ctx.now(), until=ctx.now() + LEASE, limit=AT_ONCE)
+    ended = await asyncio.gather(*(send(ctx, mail) for mail in due), return_exceptions=True)
+    for mail, end in zip(due, ended, strict=True):
+        if isinstance(end, BaseException):
+            log.warning("mail broke off; it comes again", mail=mail.id, error=type(end).__name__)
+    return len(due) == AT_ONCE
+
+
+async def send(ctx: Context, mail: Mail) -> None:
+    """One try of one mail."""
+    said = await WRITERS[mail.kind](ctx, mail)
+    if said is None:
+        await _end(ctx, mail, "withdrawn", None)
+        return
+    smtp = ctx.directory.delivery.smtp
+    came = Came(Fate.LATER, "no mail server is set") if smtp is None else await _bring(ctx, smtp, mail, said)
+    if came.fate is Fate.SENT:
+        await _end(ctx, mail, "sent", None)
+    elif came.fate is Fate.BOUNCED:
+        await _fail(ctx, mail, "bounced", came)
+    elif came.fate is Fate.REFUSED or mail.tries > len(PAUSES):
+        await _fail(ctx, mail, "failed", came)
+    else:
+        async with ctx.db.transaction() as conn:
+            until = ctx.now() + PAUSES[mail.tries - 1]
+            await mails.put_off(conn, mail.id, until=until, error=came.error)
+
+
+async def _bring(ctx: Context, smtp: Smtp, mail: Mail, said: Said) -> Came:
+    language = ctx.directory.delivery.language
+    try:
+        message = documents.message(
+            documents.words(said.kind, language, said.facts),
+            id_=mail.id,
+            sender=smtp.sender,
+            sender_name=ctx.merchant_name,
+            recipient=mail.recipient,
+            link=said.link,
+            language=language,
+            at=ctx.now(),
+        )
+        password = ctx.vault.open(smtp.password, PASSWORD_PLACE) if smtp.password else None
+    except ValueError as bad:
+        return Came(Fate.REFUSED, f"no mail can be made of it: {bad}")
+    except ConfigurationError as bad:
+        return Came(Fate.LATER, bad.detail)
+    server = Server(
+        host=smtp.host, port=smtp.port, security=smtp.security, username=smtp.username, password=password
+    )
+    return await ctx.postman.bring(server, message, sender=smtp.sender, recipient=mail.recipient)
+
+
+async def _end(ctx: Context, mail: Mail, outcome: str, error: str | None) -> None:
+    async with ctx.db.transaction() as conn:
+        await mails.end(conn, mail.id, outcome=outcome, error=error, now=ctx.now())
+
+
+async def _fail(ctx: Context, mail: Mail, outcome: str, came: Came) -> None:
+    """It will not arrive: a person is told, who may reach the recipient in another way."""
+    async with ctx.db.transaction() as conn:
+        family = await payments.lock(conn, mail.about)
+        await mails.end(conn, mail.id, outcome=outcome, error=came.error, now=ctx.now())
+        sentence = f"The mail {mail.kind} of {mail.about} could not be delivered: {came.error}."
+        await call_a_person(
+            ctx, conn, family.payment, kind="mail_failed", subject=mail.id, sentence=sentence
+        )
+
+
+async def _family(ctx: Context, mail: Mail) -> Family:
+    async with ctx.db.reading() as conn:
+        return await payments.get(conn, mail.about)
+
+
+async def _invitation(ctx: Context, mail: Mail) -> Said | None:
+    """None where there is nothing left to pay."""
+    family = await _family(ctx, mail)
+    return _payable(ctx, family, mailing.INVITATION)
+
+
+async def _payment_failed(ctx: Context, mail: Mail) -> Said | None:
+    """None where it has not failed after all."""
+    family = await _family(ctx, mail)
+    if not _has_failed(family):
+        return None
+    if payable := _payable(ctx, family, "payment_failed_payable"):
+        return payable
+    return Said(mailing.PAYMENT_FAILED, _facts(ctx, family))
+
+
+async def _payment_failed_operators(ctx: Context, mail: Mail) -> Said | None:
+    family = await _family(ctx, mail)
+    return Said(mailing.PAYMENT_FAILED_OPERATORS, _facts_of_operators(ctx, family)) if _has_failed(family) else None
+
+
+WRITERS: Final[Mapping[str, Callable[[Context, Mail], Awaitable[Said | None]]]] = {
+    mailing.INVITATION: _invitation,
+    mailing.PAYMENT_FAILED: _payment_failed,
+    mailing.PAYMENT_FAILED_OPERATORS: _payment_failed_operators,
+}
+
+
+def _has_failed(family: Family) -> bool:
+    payment = family.payment
+    given_up = payment.given_up_at is not None and payment.status in views.PAYABLE
+    return given_up or payment.status is Status.FAILED
+
+
+def _payable(ctx: Context, family: Family, kind: str) -> Said | None:
+    payment = family.payment
+    checkout = views.checkout(ctx, family)
+    if checkout is None or payment.cancel_requested_at is not None or ctx.now() >= payment.expires_at:
+        return None
+    return Said(kind, _facts(ctx, family), checkout["url"])
+
+
+def _facts(ctx: Context, family: Family) -> dict[str, str]:
+    """What a customer may be told: no more of the failure than domain/failure.py allows."""
+    until = min(family.payment.expires_at, ctx.now() + views.LINK).astimezone(ctx.directory.retrying.zone)
+    return {
+        "business": ctx.merchant_name,
+        "amount": str(family.payment.money),
+        "because": _code(family).tell_customer,
+        "until": f"{until:%d %B %Y, %H:%M} ({until.tzname()})",
+    }
+
+
+def _facts_of_operators(ctx: Context, family: Family) -> dict[str, str]:
+    payment, tried = family.payment, [attempt for attempt in family.attempts if attempt.failure]
+    last = tried[-1] if tried else None
+    return {
+        "payment": payment.id,
+        "amount": str(payment.money),
+        "reference": payment.reference or "none",
+        "attempts": str(len(family.attempts)),
+        "code": _code(family).slug,
+        "gateway": last.gateway if last else "none",
+        "said": str((last.failure or {}).get("message") or "nothing") if last else "nothing",
+        "customer": str(payment.customer.get("email") or payment.customer.get("id") or "not known"),
+        "business": ctx.merchant_name,
+    }
+
+
+def _code(family: Family) -> FailureCode:
+    """Why the last try failed."""
+    failures = [attempt.failure for attempt in family.attempts if attempt.failure]
+    return BY_SLUG.get(str(failures[-1].get("code")), FailureCode.OTHER) if failures else FailureCode.OTHER
+
+
+async def prune(ctx: Context) -> None:
+    """Forget mails that have had their time."""
+    async with ctx.db.transaction() as conn:
+        await mails.prune(conn, ctx.now() - KEPT)
