@@ -62,13 +62,6 @@ class Verdict:
         named = (("double", self.double), ("lost", self.lost), ("limbo", self.limbo))
         return [f"{name}: {sentence}" for name, sentences in named for sentence in sentences]
 
-    def __iadd__(self, other: "Verdict") -> "Verdict":
-        self.charges += other.charges
-        self.double += other.double
-        self.lost += other.lost
-        self.limbo += other.limbo
-        return self
-
 
 async def stored(conn: "asyncpg.Connection[asyncpg.Record]") -> Stored:
     return {name: [dict(row) for row in await conn.fetch(sql)] for name, sql in QUESTIONS.items()}
@@ -114,7 +107,9 @@ def _double(taken: Sequence[Charge], payment_of: Mapping[str, str], said: Stored
 
 def _lost(taken: Sequence[Charge], payment_of: Mapping[str, str], said: Stored) -> list[str]:
     """Money that one side has and the other does not know of."""
-    known = {row["ref"]: (row["captured"], row["refunded_seen"]) for row in said["charges"] if row["captured"]}
+    known = {
+        row["ref"]: (row["captured"], row["refunded_seen"]) for row in said["charges"] if row["captured"]
+    }
     true = {charge.ref: (charge.captured, charge.refunded) for charge in taken}
     found = [
         f"{ref}: the gateway holds {true.get(ref, (0, 0))} (captured, refunded), we say {known.get(ref, (0, 0))}"

@@ -54,7 +54,9 @@ class Desk:
         self._ctx: Context = house.context
         self._app = app
         self._writer = Writer(self._ctx)
-        self._doors = {door.path: door.endpoint for door in hooks.routes(self._ctx, self._writer, house.metrics)}
+        self._doors = {
+            door.path: door.endpoint for door in hooks.routes(self._ctx, self._writer, house.metrics)
+        }
         entrypoints: Any = _Entrypoints()
         worker._bind(self._ctx, entrypoints, asyncio.Semaphore(worker.HANDS))
         self._entrypoints = entrypoints.known
@@ -72,13 +74,19 @@ class Desk:
     ) -> Said:
         body = b"" if asked is None else msgspec.json.encode(asked)
         return await ask(
-            self._app, method, path, headers={"content-type": "application/json", **(headers or {})}, body=body
+            self._app,
+            method,
+            path,
+            headers={"content-type": "application/json", **(headers or {})},
+            body=body,
         )
 
     async def webhook(self, target: Target) -> int:
         """The status with which a webhook is taken."""
         path = target.url.partition("://")[2].partition("/")[2]
-        said = await ask(self._doors[f"/{path}"], "POST", f"/{path}", headers=target.headers, body=target.body)
+        said = await ask(
+            self._doors[f"/{path}"], "POST", f"/{path}", headers=target.headers, body=target.body
+        )
         return said.status
 
     async def jobs(self) -> list[Job]:

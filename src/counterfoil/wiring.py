@@ -161,7 +161,9 @@ def _expect_fit(settings: Settings, directory: Directory) -> None:
     """Raise ConfigurationError where the settings say live mode, and this environment is fit for sandbox mode alone."""
     obstacle = live_obstacle(settings) if directory.mode == "live" else None
     if obstacle:
-        raise ConfigurationError(f"The stored settings say live mode, for which this process is not fit. {obstacle}")
+        raise ConfigurationError(
+            f"The stored settings say live mode, for which this process is not fit. {obstacle}"
+        )
 
 
 def _speakers() -> dict[str, Speak]:

@@ -82,7 +82,9 @@ class Run:
     # The client.
 
     def create(self, currency: str, **asked: Any) -> Any:
-        return self.post("/api/payments", {"amount": 12_300, "currency": currency, "reference": "order 1", **asked})
+        return self.post(
+            "/api/payments", {"amount": 12_300, "currency": currency, "reference": "order 1", **asked}
+        )
 
     def post(self, path: str, asked: Any = None) -> Any:
         """Ask until there is an answer, with one idempotency key."""

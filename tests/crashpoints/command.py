@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import click
+
 import unguarded
 from agreement import Verdict
 from crashpoints.bench import Room, room, run
@@ -74,10 +76,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="crashpoints")
     parser.add_argument("scenarios", nargs="*", metavar="scenario", help="all of them, where none is named")
     parser.add_argument("--every", type=int, default=1, help="only every so manyth point")
-    parser.add_argument("--without", choices=list(unguarded.RULES), help="break a rule: double charges must be found")
+    parser.add_argument(
+        "--without", choices=list(unguarded.RULES), help="break a rule: double charges must be found"
+    )
     chosen, began = parser.parse_args(), time.monotonic()
     with postgres(memory(), RELAXED) as running, room(running) as where:
         names = chosen.scenarios or list(SCENARIOS)
-        summary = crash(where, names, print, every=chosen.every, without=chosen.without)
-    print(f"{summary} ({time.monotonic() - began:.0f} s)")
+        summary = crash(where, names, click.echo, every=chosen.every, without=chosen.without)
+    click.echo(f"{summary} ({time.monotonic() - began:.0f} s)")
     raise SystemExit(0 if summary.ok else 1)

@@ -25,5 +25,7 @@ async def test_a_list_that_cannot_be_read_counts_against_the_account_whose_list_
         http.told = lambda account_id, outcome: told.append((account_id, type(outcome)))
         gateway = of.connect(http, account_id="gwa_1", mode="sandbox", base_url=NOBODY, **KEYS[of])
         now = datetime.now(UTC)
-        await gateway.recover.read(gateway.recover.listings[0].name, since=now - timedelta(hours=1), until=now)
+        await gateway.recover.read(
+            gateway.recover.listings[0].name, since=now - timedelta(hours=1), until=now
+        )
     assert told == [("gwa_1", Refused)]

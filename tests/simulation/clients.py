@@ -13,7 +13,12 @@ STRIPE_METHODS: Final = {
     "pm_card_authenticationRequired": 2,
     "pm_card_chargeDeclinedInsufficientFunds": 1,
 }
-RAZORPAY_METHODS: Final = {"success@razorpay": 8, "failure@razorpay": 3, "retry@razorpay": 1, "pending@razorpay": 1}
+RAZORPAY_METHODS: Final = {
+    "success@razorpay": 8,
+    "failure@razorpay": 3,
+    "retry@razorpay": 1,
+    "pending@razorpay": 1,
+}
 PATIENCE: Final = 40  # tries of one request, over all deaths and answers that do not come
 
 WAIT_S: Final = 3.0  # before it is tried again
@@ -60,7 +65,7 @@ class Shop:
         payment = await self._create()
         if payment is None:
             return None
-        steps = {self._pay: 8, self._cancel: 2, self._sync: 1}
+        steps = {self._pay: 8, self._cancel: 2, self._change_gateway: 2, self._sync: 1}
         for _ in range(self._chance.randint(1, 3)):
             step = self._chance.choices(list(steps), list(steps.values()))[0]
             payment = await step(payment) or payment
@@ -96,7 +101,9 @@ class Shop:
         return await self._pay_by_razorpay(payment, live[-1]["gateway_reference"])
 
     async def _pay_by_stripe(self, payment: Any) -> Any:
-        paid = await self._post(f"/api/payments/{payment['id']}/confirm", {"payment_method": self._stripe_method()})
+        paid = await self._post(
+            f"/api/payments/{payment['id']}/confirm", {"payment_method": self._stripe_method()}
+        )
         action = ((paid or {}).get("checkout") or {}).get("next_action")
         if action:
             outcome = self._chance.choice(["succeed", "succeed", "fail"])
@@ -120,6 +127,10 @@ class Shop:
 
     async def _cancel(self, payment: Any) -> Any:
         return await self._post(f"/api/payments/{payment['id']}/cancel", {})
+
+    async def _change_gateway(self, payment: Any) -> Any:
+        """The customer would rather pay elsewhere."""
+        return await self._post(f"/api/payments/{payment['id']}/attempts", {})
 
     async def _sync(self, payment: Any) -> Any:
         return await self._post(f"/api/payments/{payment['id']}/sync", {})

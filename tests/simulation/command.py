@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -10,6 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Final
+
+import click
 
 import unguarded
 from database import Database, Postgres
@@ -43,10 +44,9 @@ class Summary:
         self.faults += ended.faults
         self.failing += [f"seed {ended.seed}: {sentence}" for sentence in verdict.sentences]
 
-    def __iadd__(self, other: "Summary") -> "Summary":
+    def join(self, other: "Summary") -> None:
         for name in self.__dataclass_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        return self
 
     def __str__(self) -> str:
         return (
@@ -106,22 +106,25 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--seed", type=int, help="this one alone")
     parser.add_argument("--trace", action="store_true", help="with every step of it")
-    parser.add_argument("--without", choices=list(unguarded.RULES), help="break a rule: double charges must be found")
+    parser.add_argument(
+        "--without", choices=list(unguarded.RULES), help="break a rule: double charges must be found"
+    )
     chosen, whole = parser.parse_args(), Summary()
     if chosen.seed is not None:
         ended = trace(chosen.seed, chosen.without)
-        print(*(ended.trace if chosen.trace else []), *ended.verdict.sentences, sep="\n")
+        for line in [*(ended.trace if chosen.trace else []), *ended.verdict.sentences]:
+            click.echo(line)
         whole.add(ended)
     else:
         _many(range(chosen.first, chosen.first + chosen.seeds), chosen.jobs, chosen.without, whole)
-    print(whole)
+    click.echo(str(whole))
     raise SystemExit(1 if whole.failing else 0)
 
 
 def _many(seeds: range, jobs: int, without: str | None, whole: Summary) -> None:
     began = time.monotonic()
     for part in in_parallel(seeds, jobs, without):
-        whole += part
+        whole.join(part)
         for sentence in part.failing:
-            print(sentence, flush=True)
-        print(f"{whole} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+            click.echo(sentence)
+        click.echo(f"{whole} ({time.monotonic() - began:.0f} s)", err=True)

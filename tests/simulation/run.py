@@ -28,7 +28,16 @@ SHOPS: Final = 3  # at most
 STEPS: Final = 600  # before the faults end and everything is left to settle
 DEATHS: Final = 3
 # What happens in one step, and how often, where it can happen.
-HAPPENINGS: Final = {"turn": 60, "webhook": 14, "job": 12, "sweep": 4, "arrive": 3, "sync": 1, "death": 2, "time": 4}
+HAPPENINGS: Final = {
+    "turn": 60,
+    "webhook": 14,
+    "job": 12,
+    "sweep": 4,
+    "arrive": 3,
+    "sync": 1,
+    "death": 2,
+    "time": 4,
+}
 # While calls are under way time passes by seconds: a call is given up after thirty, and what is late arrives by then.
 MOMENTS: Final = (1.0, 2.0, 5.0)
 PAUSES: Final = (31.0, 95.0, 600.0, 3_700.0)
@@ -130,7 +139,11 @@ class Run:
 
     async def _deliver(self, delivery: Delivery) -> None:
         post = self._gateways.post
-        fate = Post.COMES if self._calm else self.chance.choices(list(fates.POSTS), list(fates.POSTS.values()))[0]
+        fate = (
+            Post.COMES
+            if self._calm
+            else self.chance.choices(list(fates.POSTS), list(fates.POSTS.values()))[0]
+        )
         self._say(f"webhook {delivery.event} {fate.value}")
         if fate is Post.NEVER:
             self._faults += 1
@@ -287,7 +300,9 @@ class Run:
         process = PROCESS.get()
         if process is None:
             raise AssertionError(f"{request.call} is made by nobody")
-        fate = Fate.FINE if self._calm else self.chance.choices(list(fates.CALLS), list(fates.CALLS.values()))[0]
+        fate = (
+            Fate.FINE if self._calm else self.chance.choices(list(fates.CALLS), list(fates.CALLS.values()))[0]
+        )
         self._faults += fate is not Fate.FINE
         self._flying += 1
         try:
@@ -355,7 +370,7 @@ class Run:
             if not task.cancelled() and (error := task.exception()):
                 self._surprises.append(f"{type(error).__name__}: {error}")
 
-        asyncio.create_task(doing).add_done_callback(ended)  # noqa: RUF006  the loop's tasks are all awaited at the end
+        asyncio.create_task(doing).add_done_callback(ended)
 
     async def _jobs(self) -> Sequence[Job]:
         return [Job(row["id"], row["entrypoint"], row["payload"] or b"") for row in await self._stage.jobs()]

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from agreement import Stored, stored
 from counterfoil import wiring
 from counterfoil.domain.operator import Role
+from counterfoil.gateways.base import Outcome
 from counterfoil.gateways.http import Answer, Http, Lost, Request, Unsent, open_session
 from counterfoil.sandbox.config import Config
 from counterfoil.services import keys
@@ -70,6 +71,9 @@ class Play:
         self.chance = random.Random(0)
         self.carry: Any = None
 
+    def draw(self, count: int) -> bytes:
+        return self.chance.randbytes(count)
+
     ahead = timedelta(0)  # nobody's clock is followed
 
     def now(self) -> datetime:
@@ -105,7 +109,8 @@ class Stage:
         """Make the client's key, and remember how the database is now: every seed begins like this."""
         self.key = (await keys.create(self.context, name="client", role=Role.ADMIN, actor="simulation"))[1]
         tables = [
-            row[0] for row in await self._admin.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            row[0]
+            for row in await self._admin.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         ]
         steps = [f"TRUNCATE {', '.join(tables)} RESTART IDENTITY"]
         for table in tables:
@@ -149,6 +154,10 @@ def _process() -> Process:
     return process
 
 
+def _told(account_id: str, outcome: Outcome) -> None:
+    _process().context.health.told(account_id, outcome)
+
+
 async def _of_process() -> Context:
     return _process().context
 
@@ -171,8 +180,8 @@ async def stage(server: Postgres, own: Database) -> AsyncIterator[Stage]:
             calls.play = play
             addresses = wiring.Addresses(url=url, owner_url=own.owner_url, direct_url=url)
             async with wiring.open_house(_settings(folder), addresses, http=calls) as house:
-                calls.told = lambda account_id, outcome: _process().context.health.told(account_id, outcome)
-                context = replace(house.context, chance=lambda count: play.chance.randbytes(count))
+                calls.told = _told
+                context = replace(house.context, chance=play.draw)
                 made = Stage(replace(house, context=context), play, admin)
                 await made.furnish()
                 yield made

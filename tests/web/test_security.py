@@ -28,6 +28,8 @@ WHO = """
     GET   /api/payments/webhooks/{webhook_id}      viewer
     POST  /api/payments/webhooks/{webhook_id}/replay   admin
     POST  /api/payments/webhooks/{webhook_id}/ignore   admin
+    GET   /api/payments/settings                   admin
+    PATCH /api/payments/settings                   admin
     POST  /api/payments/endpoints                  admin
     GET   /api/payments/endpoints                  admin
     GET   /api/payments/endpoints/{endpoint_id}    admin

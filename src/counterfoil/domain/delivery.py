@@ -74,7 +74,11 @@ def read(document: Mapping[str, Any]) -> Policy:
     """The policy of the settings document. Raises InvalidRequestError, which names the field."""
     section = _object(document.get("delivery", {}), "delivery")
     operators = section.get("operators", [])
-    if not isinstance(operators, list) or len(operators) > OPERATORS_MOST or not all(map(is_address, operators)):
+    if (
+        not isinstance(operators, list)
+        or len(operators) > OPERATORS_MOST
+        or not all(map(is_address, operators))
+    ):
         raise _wrong("delivery.operators", f"must be a list of at most {OPERATORS_MOST} addresses")
     tell = document.get("productionSettings", {}).get("failedPaymentNotification", True)
     if not isinstance(tell, bool):

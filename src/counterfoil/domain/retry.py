@@ -136,7 +136,12 @@ def read(document: Mapping[str, Any]) -> Policy:
 def _zone(name: Any) -> tzinfo:
     try:
         return ZoneInfo(name)
-    except (TypeError, ValueError, LookupError, OSError):  # what ZoneInfo raises for what is no name, or no file
+    except (
+        TypeError,
+        ValueError,
+        LookupError,
+        OSError,
+    ):  # what ZoneInfo raises for what is no name, or no file
         raise _wrong("business.timeZone", "must be a time zone, as Europe/Berlin") from None
 
 

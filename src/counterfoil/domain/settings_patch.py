@@ -41,7 +41,9 @@ def _expect_storable(value: Any, levels: int) -> None:
         raise InvalidRequestError(f"A change of the settings has at most {DEPTH_MOST} levels.")
     if isinstance(value, str) and _UNSTORABLE.search(value):
         raise InvalidRequestError(f"{shown(value)}: text may not contain U+0000 or half a surrogate pair.")
-    inside = [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    inside = (
+        [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    )
     for one in inside:
         _expect_storable(one, levels - 1)
 
@@ -166,7 +168,7 @@ def value_at(document: Mapping[str, Any], path: str) -> Any:
 def holds(document: Mapping[str, Any], path: str) -> bool:
     """Whether the path is named, be it with null."""
     section, _, name = path.rpartition(".")
-    place = value_at(document, section)
+    place = value_at(document, section) if section else document
     return isinstance(place, Mapping) and name in place
 
 

@@ -16,8 +16,7 @@ def patch(settings: Settings, *, same_account: bool | None) -> dict[str, Any]:
     live = settings.mode == "live"
     found: dict[str, Any] = {
         "paymentGateways": {
-            gateway: _account(gateway, *keys, same_account)
-            for gateway, keys in configured(settings).items()
+            gateway: _account(gateway, *keys, same_account) for gateway, keys in configured(settings).items()
         },
         "productionSettings": {"liveMode": live, "sandboxMode": not live},
     }

@@ -57,7 +57,7 @@ async def whose(ctx: Context, given: Given, mode: str) -> Whose:
         rows = await accounts.of_gateway(conn, ctx.merchant_id, given.gateway, mode)
         refs = {row.id: await accounts.newest_ref(conn, row.id) for row in rows}
     active = next((row for row in rows if row.draining_since is None), None)
-    return Whose(active and active.id, await _opened(ctx, given, active, rows, refs))
+    return Whose(active.id if active else None, await _opened(ctx, given, active, rows, refs))
 
 
 async def _opened(
@@ -130,9 +130,7 @@ async def take(
     if owner.account is None:
         row = await _new(ctx, conn, given, mode, active)
     else:
-        row = await _known(
-            ctx, conn, given, active, next(one for one in rows if one.id == owner.account)
-        )
+        row = await _known(ctx, conn, given, active, next(one for one in rows if one.id == owner.account))
     await _webhook(ctx, conn, given, row, overlap)
     after = await shown(conn, row)
     names = {"public": PUBLIC[given.gateway], "secret": SECRET[given.gateway], "webhook": WEBHOOK}
@@ -146,9 +144,7 @@ async def take(
     return found
 
 
-async def _new(
-    ctx: Context, conn: Connection, given: Given, mode: str, active: Account | None
-) -> Account:
+async def _new(ctx: Context, conn: Connection, given: Given, mode: str, active: Account | None) -> Account:
     """A row for an account that is not known here; the one in use drains."""
     expect_whole(given, "these are the keys of an account that is not known here")
     now, id_ = ctx.now(), ctx.new_id("account")
@@ -195,9 +191,7 @@ async def _known(
     return changed
 
 
-async def _webhook(
-    ctx: Context, conn: Connection, given: Given, row: Account, overlap: timedelta
-) -> None:
+async def _webhook(ctx: Context, conn: Connection, given: Given, row: Account, overlap: timedelta) -> None:
     """Replace the account's webhook secret, if another is given; the old one goes on for the overlap."""
     if given.webhook is None:
         return
@@ -216,7 +210,12 @@ async def _webhook(
     await accounts.insert_secret(
         conn,
         WebhookSecret(
-            id=id_, account_id=row.id, secret=sealed, last4=given.webhook[-LAST:], created_at=now, expires_at=None
+            id=id_,
+            account_id=row.id,
+            secret=sealed,
+            last4=given.webhook[-LAST:],
+            created_at=now,
+            expires_at=None,
         ),
     )
 

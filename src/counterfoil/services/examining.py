@@ -125,7 +125,9 @@ async def _environment(ctx: Context, settings: Settings) -> list[Finding]:
     differing = accounts.differing(ctx.directory, settings)
     if not differing:
         return [Finding("environment", "ok", "The environment and the stored settings agree.")]
-    mend = "The stored one is in force: remove the variable, or take it with `counterfoil settings adopt-env`."
+    mend = (
+        "The stored one is in force: remove the variable, or take it with `counterfoil settings adopt-env`."
+    )
     return [
         Finding("environment", "warn", f"{name} differs from what is stored.", mend) for name in differing
     ]

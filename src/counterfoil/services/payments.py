@@ -107,7 +107,11 @@ async def _open(
     """Open the attempt, and charge the method on it where there is one."""
 
     async def go_on(conn: Connection, family: Family) -> Call | None:
-        return await _begin_confirm(ctx, conn, caller, family, method) if method and _wanted(ctx, family) else None
+        return (
+            await _begin_confirm(ctx, conn, caller, family, method)
+            if method and _wanted(ctx, family)
+            else None
+        )
 
     family, confirming = await attempts.open_first(ctx, family, call, others, go_on)
     if method is None or confirming is None:

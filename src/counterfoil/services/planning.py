@@ -26,7 +26,9 @@ from counterfoil.store.payments import Family
 # What a payment may be while a further try makes sense; failed as long as nothing is planned.
 UNPAID: Final = frozenset({Status.CREATED, Status.PENDING, Status.FAILED})
 DECLINES: Final = frozenset({Said.ATTEMPT_DECLINED, Said.CHARGE_FAILED})
-SKEW: Final = timedelta(seconds=5)  # gateways count in whole seconds, and their clocks and ours differ a little
+SKEW: Final = timedelta(
+    seconds=5
+)  # gateways count in whole seconds, and their clocks and ours differ a little
 
 
 def charges(family: Family) -> bool:
@@ -68,7 +70,10 @@ def useless(family: Family, planned: Retry, status: Status) -> str | None:
         return f"the payment is {status.value}"
     if planned.kind is Kind.INVITATION:
         return "the payment has expired" if status is Status.FAILED else None
-    if payment.planned_gateway or family.attempts[-1].id not in {planned.after_attempt_id, planned.attempt_id}:
+    if payment.planned_gateway or family.attempts[-1].id not in {
+        planned.after_attempt_id,
+        planned.attempt_id,
+    }:
         return "another gateway was chosen"
     return None
 
@@ -114,7 +119,9 @@ def _failure_away(family: Family, newest: Attempt) -> FailureCode | None:
     if last.settled is Settled.ABANDONED:  # it never came to the gateway
         return FailureCode.GATEWAY_UNAVAILABLE
     no = last.settled in {Settled.DECLINED, Settled.REFUSED}
-    later = any(said >= last.started_at - SKEW for said in _declines(family, newest))  # a bank debit that came back
+    later = any(
+        said >= last.started_at - SKEW for said in _declines(family, newest)
+    )  # a bank debit that came back
     return _code(newest) if no or (later and last.is_settled) else None
 
 
@@ -232,4 +239,3 @@ async def failed(ctx: Context, conn: Connection, family: Family) -> None:
     """The payment has just failed for good. What nobody tried to pay has not failed but was left: nobody is told."""
     if any(attempt.failure and attempt.disclosed_at for attempt in family.attempts):
         await mailing.tell_failure(ctx, conn, family.payment)
-

@@ -37,9 +37,7 @@ async def due_retries(ctx: Context) -> bool:
     """Make the tries that are due. True where there may be more."""
     async with ctx.db.transaction() as conn:
         due = await retries.take_due(conn, now=ctx.now(), until=ctx.now() + AGAIN, limit=AT_ONCE)
-    ended = await asyncio.gather(
-        *(carry_out(ctx, payment_id) for payment_id in due), return_exceptions=True
-    )
+    ended = await asyncio.gather(*(carry_out(ctx, payment_id) for payment_id in due), return_exceptions=True)
     for payment_id, end in zip(due, ended, strict=True):
         if isinstance(end, BaseException):
             log.warning("retry broke off; it comes again", payment=payment_id, error=type(end).__name__)
@@ -116,7 +114,9 @@ def _free(family: Family, planned: Retry) -> bool:
 async def _place(ctx: Context, conn: Connection, family: Family, planned: Retry) -> tuple[Family, Call]:
     """An attempt at the account where the method is saved, even where that takes no new payments any more."""
     before = family.attempt(planned.after_attempt_id)
-    reason = f"further try {planned.number} of {planned.out_of}, after {planned.reason}: the same saved method"
+    reason = (
+        f"further try {planned.number} of {planned.out_of}, after {planned.reason}: the same saved method"
+    )
     family, call = await attempts.place(
         ctx, conn, family, Choice(before.gateway, reason), account_id=before.account_id
     )

@@ -123,9 +123,7 @@ async def _fail(ctx: Context, mail: Mail, outcome: str, came: Came) -> None:
         family = await payments.lock(conn, mail.about)
         await mails.end(conn, mail.id, outcome=outcome, error=came.error, now=ctx.now())
         sentence = f"The mail {mail.kind} of {mail.about} could not be delivered: {came.error}."
-        await call_a_person(
-            ctx, conn, family.payment, kind="mail_failed", subject=mail.id, sentence=sentence
-        )
+        await call_a_person(ctx, conn, family.payment, kind="mail_failed", subject=mail.id, sentence=sentence)
 
 
 async def _family(ctx: Context, mail: Mail) -> Family:
@@ -151,7 +149,11 @@ async def _payment_failed(ctx: Context, mail: Mail) -> Said | None:
 
 async def _payment_failed_operators(ctx: Context, mail: Mail) -> Said | None:
     family = await _family(ctx, mail)
-    return Said(mailing.PAYMENT_FAILED_OPERATORS, _facts_of_operators(ctx, family)) if _has_failed(family) else None
+    return (
+        Said(mailing.PAYMENT_FAILED_OPERATORS, _facts_of_operators(ctx, family))
+        if _has_failed(family)
+        else None
+    )
 
 
 WRITERS: Final[Mapping[str, Callable[[Context, Mail], Awaitable[Said | None]]]] = {

@@ -77,7 +77,9 @@ async def change(
         settled = _merged(ctx, caller, stored, rest, version)
         if _mode(settled) != mode:
             raise WrongStateError(
-                command="change the settings", state=f"version {stored.version}", because="the mode just changed"
+                command="change the settings",
+                state=f"version {stored.version}",
+                because="the mode just changed",
             )
         await _take(ctx, conn, caller, stored, settled, owners)
     await ctx.directory.refresh()

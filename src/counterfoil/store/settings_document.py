@@ -22,12 +22,17 @@ async def current(conn: Connection) -> dict[str, Any] | None:
 
 
 async def get(conn: Connection, merchant_id: str, *, locked: bool = False) -> Stored:
-    """The document with its version; `locked` keeps it from others to the end of the transaction."""
+    """The document with its version; `locked` keeps it from others to the end of the transaction.
+
+    Raises LookupError before the merchant's first start, which makes it.
+    """
     row = await conn.fetchrow(
         "SELECT version, document, updated_at FROM settings WHERE merchant_id = $1"
         f"{' FOR UPDATE' if locked else ''}",
         merchant_id,
     )
+    if row is None:
+        raise LookupError(merchant_id)
     return Stored(**dict(row))
 
 

@@ -15,7 +15,7 @@ from counterfoil.services.context import Context, House
 from counterfoil.services.inbox import Writer
 from counterfoil.services.metrics import Metrics
 from counterfoil.web import assets, hooks, problems, reference
-from counterfoil.web.api import answering, endpoints, events, payments, webhooks
+from counterfoil.web.api import answering, endpoints, events, payments, settings, webhooks
 from counterfoil.web.checkout.routes import Checkout
 from counterfoil.web.limits import Limits
 from counterfoil.web.streams import Streams
@@ -57,6 +57,7 @@ def create_app(house: House, *, work: bool) -> FastAPI:
     app.include_router(webhooks.router)
     app.include_router(endpoints.router)
     app.include_router(events.router)
+    app.include_router(settings.router)
     app.include_router(payments.router)
     doors = hooks.routes(ctx, writer, metrics)
     app.router.routes.extend([*doors, *Checkout(ctx).routes(), *assets.ROUTES])

@@ -191,8 +191,9 @@ def proceed(session: Session, intent: Json, method: Json, plan: Plan) -> Json | 
     """What the bank says once the customer needs to do no more."""
     if plan.settles_after is not None:
         return _process(session, intent, method, plan.settles_after)
-    if plan.decline is not None:
-        return decline(session, intent, method, plan.decline)
+    refusal = methods.refusal(session, method)
+    if refusal is not None:
+        return decline(session, intent, method, refusal)
     _keep_method(session, intent, method)
     if intent["capture_method"] == "manual":
         return _authorise(session, intent, method)

@@ -26,7 +26,7 @@ from counterfoil.sandbox.stripe.params import (
     text,
     word,
 )
-from counterfoil.sandbox.stripe.plans import PLANS, Decline, Plan
+from counterfoil.sandbox.stripe.plans import DECLINES, PLANS, Decline, Plan
 from counterfoil.sandbox.stripe.session import Session
 from counterfoil.sandbox.truth import Json
 
@@ -59,6 +59,27 @@ METHOD_DATA: Final = Shape("type", **DATA)
 def plan_of(session: Session, method: Json) -> Plan:
     """What becomes of a charge on this payment method."""
     return PLANS[session.hidden(method["id"])["plan"]]
+
+
+def refuse(session: Session, id_: str, name: str, times: int) -> Json:
+    """Let the bank say this no to the next `times` charges of a payment method, whatever its plan. Raises ValueError."""
+    method = session.get("payment_method", id_)
+    if method is None:
+        raise ValueError(f"there is no payment method {id_!r}")
+    if name not in DECLINES:
+        raise ValueError(f"decline is one of {', '.join(DECLINES)}")
+    session.save(method, hidden={**session.hidden(id_), "refuse": {"name": name, "times": times}})
+    return {"payment_method": id_, "decline": name, "times": times}
+
+
+def refusal(session: Session, method: Json) -> Decline | None:
+    """What the bank says to this charge: the no that was asked for, as often as it was, else what is planned."""
+    hidden = session.hidden(method["id"])
+    asked = hidden.get("refuse", {"times": 0})
+    if asked["times"] < 1:
+        return plan_of(session, method).decline
+    session.save(method, hidden={**hidden, "refuse": {**asked, "times": asked["times"] - 1}})
+    return DECLINES[asked["name"]]
 
 
 def make(session: Session, given: Json) -> Json:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from counterfoil.domain.money import Money
 from counterfoil.sandbox.control import acts
 from counterfoil.sandbox.index import TEMPLATES
+from counterfoil.sandbox.stripe import methods
 from counterfoil.sandbox.stripe.api import CORS
 from counterfoil.sandbox.stripe.confirming import authenticated
 from counterfoil.sandbox.stripe.errors import answer
@@ -21,6 +22,7 @@ from counterfoil.sandbox.world import World
 
 SCRIPT: Final = Path(__file__).parent / "stripe.js"
 OUTCOMES: Final = ("succeed", "fail")
+MOST_DECLINES: Final = 1000
 
 Page = Callable[[Request], Awaitable[Response]]
 
@@ -37,7 +39,11 @@ def routes(world: World) -> list[Route]:
 
 
 def controls(world: World) -> list[Route]:
-    """POST /_sandbox/stripe/authenticate {"payment_intent", "outcome"}: what the customer would do on the page."""
+    """What no caller of Stripe can do, under /_sandbox/stripe.
+
+    POST /authenticate {"payment_intent", "outcome"}: what the customer would do on the page.
+    POST /decline {"payment_method", "decline", "times"}: what the bank says to its next charges.
+    """
 
     def authenticate(given: Json) -> Json:
         id_, outcome = str(given.get("payment_intent")), given.get("outcome")
@@ -46,7 +52,19 @@ def controls(world: World) -> list[Route]:
             raise ValueError(f"there is no payment intent {id_!r}")
         return {"payment_intent": id_, "status": _authenticate(world, intent, outcome)["status"]}
 
-    return [Route("/authenticate", acts(authenticate), methods=["POST"])]
+    def decline(given: Json) -> Json:
+        times = given.get("times", 1)
+        if type(times) is not int or not 0 <= times <= MOST_DECLINES:
+            raise ValueError(f"times is a whole number from 0 to {MOST_DECLINES}")
+        with world.truth.transaction():
+            return methods.refuse(
+                Session(world), str(given.get("payment_method")), str(given.get("decline")), times
+            )
+
+    return [
+        Route("/authenticate", acts(authenticate), methods=["POST"]),
+        Route("/decline", acts(decline), methods=["POST"]),
+    ]
 
 
 def _authenticate(world: World, intent: Json, outcome: object) -> Json:

@@ -60,7 +60,7 @@ _POOR: Final = _declined("insufficient_funds", "Your card has insufficient funds
 _NEVER: Final = "do_not_try_again"
 _CHECK: Final = "confirm_card_data"
 # The declined cards of the test list cannot be kept by a customer either; 0341 can.
-_CARD_DECLINES: Final = {
+DECLINES: Final[Mapping[str, Decline]] = {
     "declined": _GENERIC,
     "insufficient_funds": _POOR,
     "lost_card": _declined("lost_card", "Your card was declined.", advice=_NEVER, network="41"),
@@ -87,7 +87,7 @@ PLANS: Final[Mapping[str, Plan]] = {
     "paid": Plan("succeeds"),
     **{
         name: Plan(f"declined: {decline.reason}", decline, attaches=False)
-        for name, decline in _CARD_DECLINES.items()
+        for name, decline in DECLINES.items()
     },
     "charge_fails": Plan("can be kept, but every charge is declined", _GENERIC),
     "challenge": Plan("asks for 3D Secure, then succeeds", challenge=Challenge.ALWAYS),

@@ -283,6 +283,26 @@ class Replayed(BaseModel):
     replayed: int
 
 
+class SettingsAnswer(BaseModel):
+    """The settings document; docs/generated/settings.md has every field. ETag has its version too."""
+
+    version: int
+    updated_at: str
+    paymentGateways: dict[str, Any]  # noqa: N815  the document's own name, as all that follow
+    refundProcessing: dict[str, Any]  # noqa: N815
+    receiptGeneration: dict[str, Any]  # noqa: N815
+    reconciliationSystem: dict[str, Any]  # noqa: N815
+    paymentAnalytics: dict[str, Any]  # noqa: N815
+    securityEnhancements: dict[str, Any]  # noqa: N815
+    productionSettings: dict[str, Any]  # noqa: N815
+    business: dict[str, Any]
+    routing: dict[str, Any]
+    delivery: dict[str, Any]
+    monitoring: dict[str, Any]
+    outgoingWebhooks: dict[str, Any]  # noqa: N815
+    retention: dict[str, Any]
+
+
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "default": {"model": ProblemDocument, "description": "A problem document"}
 }
