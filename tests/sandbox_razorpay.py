@@ -1,18 +1,16 @@
-"""A merchant at the sandbox's Razorpay: the official SDK, a customer, and a webhook endpoint."""
+"""A merchant at the sandbox's Razorpay: the official SDK, a customer, and an endpoint for webhooks."""
 
 import http.client
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import razorpay
 import requests
 
-from sandbox_server import Sandbox, eventually, run_sandbox
+from sandbox_server import Endpoint, Sandbox, run_sandbox
 
 DATA = Path(__file__).parent / "data" / "razorpay"
 GOOD_CARD = {"number": "4100 2800 0000 1007", "expiry": "12/39", "cvv": "123", "name": "A Buyer"}
@@ -24,50 +22,6 @@ class PatientSession(requests.Session):
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs.setdefault("timeout", 5)
         return super().request(*args, **kwargs)
-
-
-class Endpoint:
-    """A webhook endpoint that keeps what it receives and answers `status`."""
-
-    def __init__(self) -> None:
-        self.received: list[tuple[dict[str, str], bytes]] = []
-        self.status = 200
-        endpoint = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                endpoint.received.append(({**headers, ":path": self.path}, body))
-                self.send_response(endpoint.status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def events(self) -> list[dict[str, Any]]:
-        """The bodies that came, in the order they came."""
-        return [json.loads(body) for _, body in list(self.received)]
-
-    def names(self) -> list[str]:
-        return [event["event"] for event in self.events()]
-
-    def expect(self, *names: str) -> dict[str, dict[str, Any]]:
-        """Waits until exactly these events have come, in any order; the bodies by name."""
-        try:
-            eventually(lambda: sorted(self.names()) == sorted(names))
-        except AssertionError:
-            raise AssertionError(f"expected {sorted(names)}, received {sorted(self.names())}") from None
-        return {event["event"]: event for event in self.events()}
 
 
 class Shop:

@@ -1,4 +1,4 @@
-"""A real sandbox behind a real port, for every suite that needs the gateways."""
+"""A real sandbox behind a real port, for every suite that needs the gateways, and an endpoint for its webhooks."""
 
 import http.client
 import json
@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from counterfoil.sandbox.config import Config
@@ -51,7 +52,7 @@ class Sandbox:
         return self.control("GET", "faults")
 
     def advance(self, seconds: float) -> dict[str, float]:
-        """Jump in time; what becomes due has happened when this returns. Webhooks pause for 1.5 s."""
+        """Jump in time; what becomes due has happened when this returns. Webhooks pause for `jump_pause_ms`."""
         return self.control("POST", "clock", {"advance": seconds})
 
     def now(self) -> float:
@@ -66,6 +67,51 @@ class Sandbox:
 
     def reset(self) -> None:
         self.control("POST", "reset")
+
+
+class Endpoint:
+    """A webhook endpoint that keeps what it gets, headers and body, and answers `status`."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.status = 200
+        endpoint = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                endpoint.got.append(({**headers, ":path": self.path}, body))
+                self.send_response(endpoint.status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def events(self) -> list[dict[str, Any]]:
+        """The bodies that came, in the order they came."""
+        return [json.loads(body) for _, body in list(self.got)]
+
+    def types(self) -> list[str]:
+        """What the events are called: Stripe writes it under `type`, Razorpay under `event`."""
+        return [event.get("type") or event["event"] for event in self.events()]
+
+    def expect(self, *types: str) -> dict[str, dict[str, Any]]:
+        """Wait until exactly these have come, in any order; the events by type."""
+        try:
+            eventually(lambda: sorted(self.types()) == sorted(types))
+        except AssertionError:
+            raise AssertionError(f"expected {sorted(types)}, got {sorted(self.types())}") from None
+        return dict(zip(self.types(), self.events(), strict=True))
 
 
 @contextmanager

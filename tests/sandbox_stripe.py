@@ -1,17 +1,15 @@
-"""A merchant at the sandbox's Stripe: the official SDK, bare HTTP, and a webhook endpoint."""
+"""A merchant at the sandbox's Stripe: the official SDK, bare HTTP, and an endpoint for webhooks."""
 
 import http.client
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import stripe
 
-from sandbox_server import Sandbox, eventually
+from sandbox_server import Endpoint, Sandbox
 
 stripe.enable_telemetry = False
 
@@ -104,54 +102,12 @@ class Merchant:
             return Answer(response.status, got, response.read())
 
 
-class Receiver:
-    """A webhook endpoint that keeps what it gets and answers `status`, after `seconds`."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.status = 200
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver.got.append(({**headers, ":path": self.path}, body))
-                self.send_response(receiver.status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for _, body in list(self.got)]
-
-    def types(self) -> list[str]:
-        return [event["type"] for event in self.events()]
-
-    def expect(self, *types: str) -> None:
-        """Wait until exactly these have come, in any order."""
-        try:
-            eventually(lambda: sorted(self.types()) == sorted(types))
-        except AssertionError:
-            raise AssertionError(f"expected {sorted(types)}, got {sorted(self.types())}") from None
-
-
 @contextmanager
-def receive(sandbox: Sandbox) -> Iterator[Receiver]:
+def receive(sandbox: Sandbox) -> Iterator[Endpoint]:
     """An endpoint that the sandbox delivers to."""
-    with closing(Receiver()) as receiver:
-        sandbox.webhooks(deliver_to=receiver.url)
-        yield receiver
+    with closing(Endpoint()) as endpoint:
+        sandbox.webhooks(deliver_to=endpoint.url)
+        yield endpoint
 
 
 def fixture(name: str) -> dict[str, Any]:

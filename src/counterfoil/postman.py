@@ -53,7 +53,7 @@ class Postman:
     """Brings mails over TLS that `tls` vouches for; the system's own trust, where none is given."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self._tls = tls
+        self.tls = tls
 
     async def bring(self, server: Server, mail: EmailMessage, *, sender: str, recipient: str) -> Came:
         """Bring the mail on a connection of its own. Raises nothing but NetworkInsideTransactionError."""
@@ -64,7 +64,7 @@ class Postman:
             timeout=STEP_S,
             use_tls=server.security is Security.TLS,
             start_tls=server.security is Security.STARTTLS,
-            tls_context=self._tls or ssl.create_default_context(),
+            tls_context=self.tls or ssl.create_default_context(),
             username=server.username,
             password=server.password,
             local_hostname=sender.rpartition("@")[2],  # else it asks the name server who it is

@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import tempfile
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -101,12 +102,32 @@ class Run:
             self.gateways.advance(LEASE_S)
         raise AssertionError(f"{path} was never answered")
 
-    def pay_razorpay(self, payment: Any) -> Any:
-        """The customer pays in the browser, which brings the signature back."""
-        order = payment["attempts"][-1]["gateway_reference"]
-        asked = {"order_id": order, "method": "upi", "vpa": "success@razorpay"}
+    def pay_razorpay(self, payment: Any, **by: Any) -> None:
+        """The customer pays in the browser, by UPI unless told otherwise; where it was done, it brings the signature
+        back.
+        """
+        chosen = {"method": "upi", "vpa": "success@razorpay", **by}
+        if chosen["method"] != "upi":
+            del chosen["vpa"]
+        asked = {"order_id": payment["attempts"][-1]["gateway_reference"], **chosen}
         paid = call(self._room.url, "POST", "/_sandbox/razorpay/pay", asked).json
-        return self.post(f"/api/payments/{payment['id']}/confirm", paid)
+        if "razorpay_signature" in paid:
+            self.post(f"/api/payments/{payment['id']}/confirm", paid)
+
+    def wait(self, seconds: float) -> None:
+        self.gateways.advance(seconds)
+
+    def capture_by_hand(self) -> None:
+        """The bank says yes to what was pending, and somebody captures it in Razorpay's dashboard."""
+        (late,) = self.gateways.truth()["razorpay"]["payments"]
+        call(self._room.url, "POST", "/_sandbox/razorpay/late_authorize", {"payment_id": late["id"]})
+        config = self.gateways.config
+        key = b64encode(f"{config.razorpay_key_id}:{config.razorpay_key_secret}".encode()).decode()
+        asked = {"amount": late["amount"], "currency": late["currency"]}
+        path, headers = f"/razorpay/v1/payments/{late['id']}/capture", {"authorization": f"Basic {key}"}
+        done = call(self._room.url, "POST", path, asked, headers=headers)
+        if done.status != 200:
+            raise AssertionError(done)
 
     # What comes after.
 

@@ -5,6 +5,11 @@ from typing import Any, Final, Protocol
 
 from sandbox_by_hand import Gateways
 
+BY_CARD: Final = {
+    "method": "card",
+    "card": {"number": "4100280000001007", "expiry": "12/34", "cvv": "123", "name": "A. Customer"},
+}
+
 
 class Client(Protocol):
     """One who uses the service and repeats what is not answered."""
@@ -13,7 +18,9 @@ class Client(Protocol):
 
     def post(self, path: str, asked: Any = None) -> Any: ...
     def create(self, currency: str, **asked: Any) -> Any: ...
-    def pay_razorpay(self, payment: Any) -> Any: ...
+    def pay_razorpay(self, payment: Any, **by: Any) -> None: ...
+    def capture_by_hand(self) -> None: ...
+    def wait(self, seconds: float) -> None: ...
 
 
 def create_at_stripe(client: Client) -> None:
@@ -84,6 +91,40 @@ def cancel_at_razorpay(client: Client) -> None:
     client.post(f"/api/payments/{payment['id']}/cancel")
 
 
+def fail_over_to_stripe(client: Client) -> None:
+    """The customer's bank says no at Razorpay, and the payment goes on at Stripe."""
+    payment = client.create("INR")
+    client.pay_razorpay(payment, vpa="failure@razorpay")
+    _change(client, payment)
+    client.post(f"/api/payments/{payment['id']}/confirm", {"payment_method": "pm_card_visa"})
+
+
+def fail_over_to_razorpay(client: Client) -> None:
+    payment = client.create("USD")
+    client.post(f"/api/payments/{payment['id']}/confirm", {"payment_method": "pm_card_chargeDeclined"})
+    client.pay_razorpay(_change(client, payment), **BY_CARD)
+
+
+def give_back_a_surplus(client: Client) -> None:
+    """Razorpay's bank says yes after the payment was paid at Stripe, and somebody captures it in the dashboard."""
+    payment = client.create("INR")
+    client.pay_razorpay(payment, vpa="pending@razorpay")
+    _change(client, payment)
+    client.post(f"/api/payments/{payment['id']}/confirm", {"payment_method": "pm_card_visa"})
+    client.capture_by_hand()
+
+
+def _change(client: Client, payment: Any) -> Any:
+    """Go on at the other gateway; where a process died over it, the payment is asked about before it is tried again."""
+    changed = client.post(f"/api/payments/{payment['id']}/attempts")
+    if "attempts" not in changed:
+        client.wait(95.0)
+        client.post(f"/api/payments/{payment['id']}/sync")
+        client.post(f"/api/payments/{payment['id']}/sync")
+        changed = client.post(f"/api/payments/{payment['id']}/attempts", {"gateway": "razorpay"})
+    return changed
+
+
 # A scenario is a function of a client; its docstring or name says what it is about. Add it here, and it is run.
 SCENARIOS: Final[dict[str, Callable[[Client], None]]] = {
     scenario.__name__: scenario
@@ -101,5 +142,8 @@ SCENARIOS: Final[dict[str, Callable[[Client], None]]] = {
         capture_at_razorpay,
         cancel_at_stripe,
         cancel_at_razorpay,
+        fail_over_to_stripe,
+        fail_over_to_razorpay,
+        give_back_a_surplus,
     )
 }

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox_server import Sandbox, run_sandbox
-from sandbox_stripe import Merchant, Receiver, receive
+from sandbox_server import Endpoint, Sandbox, run_sandbox
+from sandbox_stripe import Merchant, receive
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +30,6 @@ def merchant(sandbox: Sandbox) -> Iterator[Merchant]:
 
 
 @pytest.fixture
-def receiver(sandbox: Sandbox) -> Iterator[Receiver]:
+def receiver(sandbox: Sandbox) -> Iterator[Endpoint]:
     with receive(sandbox) as receiver:
         yield receiver

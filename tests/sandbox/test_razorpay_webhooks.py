@@ -82,7 +82,7 @@ def test_the_sdk_accepts_the_signature_of_the_raw_body(shop):
     shop.captured(description="₹ 500 for tea")
     shop.endpoint.expect(*PAID)
     secret = shop.sandbox.config.razorpay_webhook_secret
-    for headers, body in shop.endpoint.received:
+    for headers, body in shop.endpoint.got:
         signature = headers["x-razorpay-signature"]
         assert shop.client.utility.verify_webhook_signature(body.decode(), signature, secret)
         with pytest.raises(razorpay.errors.SignatureVerificationError):
@@ -92,9 +92,9 @@ def test_the_sdk_accepts_the_signature_of_the_raw_body(shop):
 def test_the_event_id_is_in_the_header_alone_and_unique(shop):
     shop.captured()
     shop.endpoint.expect(*PAID)
-    ids = {headers["x-razorpay-event-id"] for headers, _ in shop.endpoint.received}
+    ids = {headers["x-razorpay-event-id"] for headers, _ in shop.endpoint.got}
     assert len(ids) == 3
-    for headers, body in shop.endpoint.received:
+    for headers, body in shop.endpoint.got:
         assert headers[":path"] == "/webhooks/razorpay"
         assert headers["content-type"] == "application/json"
         assert headers["x-razorpay-event-id"].encode() not in body
@@ -103,11 +103,11 @@ def test_the_event_id_is_in_the_header_alone_and_unique(shop):
 def test_a_failed_try_is_repeated_with_the_same_bytes_and_the_same_signature(shop):
     shop.endpoint.status = 500
     shop.pay(shop.order(), method="upi", vpa="failure@razorpay")
-    eventually(lambda: len(shop.endpoint.received) == 1)
+    eventually(lambda: len(shop.endpoint.got) == 1)
     shop.endpoint.status = 200
     shop.sandbox.advance(61)
-    eventually(lambda: len(shop.endpoint.received) == 2)
-    first, second = shop.endpoint.received
+    eventually(lambda: len(shop.endpoint.got) == 2)
+    first, second = shop.endpoint.got
     assert first[1] == second[1]
     for name in ("x-razorpay-signature", "x-razorpay-event-id"):
         assert first[0][name] == second[0][name]
@@ -117,7 +117,7 @@ def test_a_failed_try_is_repeated_with_the_same_bytes_and_the_same_signature(sho
 def test_after_a_day_of_failures_the_endpoint_is_switched_off(shop):
     shop.endpoint.status = 500
     shop.pay(shop.order(), method="upi", vpa="failure@razorpay")
-    eventually(lambda: len(shop.endpoint.received) == 1)
+    eventually(lambda: len(shop.endpoint.got) == 1)
     assert shop.act()["webhook_enabled"] is True
     shop.sandbox.advance(DAY)
     eventually(lambda: shop.sandbox.deliveries()[0]["state"] == "failed")
@@ -127,35 +127,35 @@ def test_after_a_day_of_failures_the_endpoint_is_switched_off(shop):
     assert len(shop.sandbox.deliveries()) == 1
     shop.act(webhook_enabled=True)
     shop.pay(shop.order(), method="upi", vpa="failure@razorpay")
-    eventually(lambda: shop.endpoint.names() == ["payment.failed"] * 3)
+    eventually(lambda: shop.endpoint.types() == ["payment.failed"] * 3)
 
 
 def test_a_switched_off_endpoint_gets_no_further_try_of_anything(shop):
     shop.endpoint.status = 500
     shop.pay(shop.order(), method="upi", vpa="failure@razorpay")
-    eventually(lambda: len(shop.endpoint.received) == 1)
+    eventually(lambda: len(shop.endpoint.got) == 1)
     shop.sandbox.advance(2 * HOUR)
     shop.pay(shop.order(), method="upi", vpa="failure@razorpay")
-    eventually(lambda: len(shop.endpoint.received) == 3)
+    eventually(lambda: len(shop.endpoint.got) == 3)
     shop.sandbox.advance(DAY - HOUR)
     eventually(lambda: shop.act()["webhook_enabled"] is False)
-    eventually(lambda: len(shop.endpoint.received) == 5)
+    eventually(lambda: len(shop.endpoint.got) == 5)
     shop.sandbox.advance(HOUR // 2)
     eventually(lambda: [one["state"] for one in shop.sandbox.deliveries()] == ["failed", "cancelled"])
-    assert len(shop.endpoint.received) == 5
+    assert len(shop.endpoint.got) == 5
 
 
 def test_after_a_new_secret_older_events_are_still_signed_with_the_old_one(shop):
     shop.endpoint.status = 500
     shop.pay(shop.order(), method="upi", vpa="failure@razorpay")
-    eventually(lambda: len(shop.endpoint.received) == 1)
+    eventually(lambda: len(shop.endpoint.got) == 1)
     shop.sandbox.webhooks(roll_secret={"gateway": "razorpay", "secret": "counterfoil_new"})
     shop.endpoint.status = 200
     shop.sandbox.advance(61)
     shop.pay(shop.order(), method="upi", vpa="failure@razorpay")
-    eventually(lambda: len(shop.endpoint.received) == 3)
-    older = shop.endpoint.received[0][0]["x-razorpay-event-id"]
-    for headers, body in shop.endpoint.received:
+    eventually(lambda: len(shop.endpoint.got) == 3)
+    older = shop.endpoint.got[0][0]["x-razorpay-event-id"]
+    for headers, body in shop.endpoint.got:
         first = headers["x-razorpay-event-id"] == older
         secret = shop.sandbox.config.razorpay_webhook_secret if first else "counterfoil_new"
         assert shop.client.utility.verify_webhook_signature(
@@ -165,12 +165,12 @@ def test_after_a_new_secret_older_events_are_still_signed_with_the_old_one(shop)
 
 def test_a_replay_is_signed_with_the_current_secret(shop):
     shop.pay(shop.order(), method="upi", vpa="failure@razorpay")
-    eventually(lambda: len(shop.endpoint.received) == 1)
+    eventually(lambda: len(shop.endpoint.got) == 1)
     shop.sandbox.webhooks(roll_secret={"gateway": "razorpay", "secret": "counterfoil_new"})
-    shop.sandbox.webhooks(replay=shop.endpoint.received[0][0]["x-razorpay-event-id"])
-    eventually(lambda: len(shop.endpoint.received) == 2)
-    headers, body = shop.endpoint.received[1]
-    assert body == shop.endpoint.received[0][1]
+    shop.sandbox.webhooks(replay=shop.endpoint.got[0][0]["x-razorpay-event-id"])
+    eventually(lambda: len(shop.endpoint.got) == 2)
+    headers, body = shop.endpoint.got[1]
+    assert body == shop.endpoint.got[0][1]
     assert shop.client.utility.verify_webhook_signature(
         body.decode(), headers["x-razorpay-signature"], "counterfoil_new"
     )
@@ -221,4 +221,4 @@ def test_a_webhook_can_come_twice(shop):
 def test_webhooks_can_come_in_reverse(shop):
     shop.sandbox.fault("razorpay", "webhooks", "reorder", times=3)
     shop.captured()
-    eventually(lambda: shop.endpoint.names() == ["order.paid", "payment.captured", "payment.authorized"])
+    eventually(lambda: shop.endpoint.types() == ["order.paid", "payment.captured", "payment.authorized"])

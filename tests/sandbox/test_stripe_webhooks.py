@@ -7,8 +7,8 @@ from counterfoil.sandbox.config import Config
 from counterfoil.sandbox.stripe.carrier import StripeCarrier
 from counterfoil.sandbox.webhooks import Delivery
 from counterfoil.sandbox.world import make_world
-from sandbox_server import eventually, run_sandbox
-from sandbox_stripe import Merchant, Receiver
+from sandbox_server import Endpoint, eventually, run_sandbox
+from sandbox_stripe import Merchant
 
 HOUR = 3600
 
@@ -114,7 +114,7 @@ def test_a_live_sandbox_says_so():
 
 
 def test_an_endpoint_made_through_the_api_gets_what_it_asks_for(merchant, sandbox):
-    receiver = Receiver()
+    receiver = Endpoint()
     made = merchant.v1.webhook_endpoints.create(
         {"url": f"{receiver.url}/mine", "enabled_events": ["charge.succeeded"], "description": "mine"}
     )
@@ -127,7 +127,7 @@ def test_an_endpoint_made_through_the_api_gets_what_it_asks_for(merchant, sandbo
 
 
 def test_a_disabled_or_deleted_endpoint_gets_nothing_more(merchant, sandbox):
-    receiver = Receiver()
+    receiver = Endpoint()
     made = merchant.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["*"]})
     receiver.status = 500
     merchant.intent()

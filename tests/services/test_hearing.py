@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 import builders
-from counterfoil.services import delivering, hearing
+from counterfoil import wiring
+from counterfoil.services import delivering, hearing, worker
 from counterfoil.services.context import Context, OnEvent
+from counterfoil.settings import Settings
+from fleet import until
 from outgoing import advance, happened, sending_house
 
 
@@ -132,3 +135,23 @@ async def test_another_name_hears_for_itself_and_only_of_what_is_new(ctx: Contex
 
 async def test_without_a_callback_nothing_is_done(ctx: Context):
     assert await hearing.tell(replace(ctx, on_event=None)) == 0
+
+
+async def test_whoever_opens_the_house_with_a_callback_is_told_by_its_worker(
+    database_url: str, tmp_path: Path, ear: Ear
+):
+    addresses = wiring.Addresses(url=database_url, owner_url=database_url, direct_url=database_url)
+    settings = Settings(**builders.KEYS, key_file=tmp_path / "key")
+    async with wiring.open_house(settings, addresses, on_event=OnEvent(ear)) as house:
+        await happened(house.context, "pmt_1", 7)  # before the worker is there
+        stop = asyncio.Event()
+        working = asyncio.create_task(worker.work(house.context, database_url, stop))
+
+        async def heard() -> bool:
+            return ear.heard == [7]
+
+        try:
+            await until(heard, seconds=10)
+        finally:
+            stop.set()
+            await working

@@ -54,6 +54,15 @@ def sweep(service: Service, *, turns: int = 4) -> None:
         service.run(recovering.due_lists(service.context))
 
 
+def catch_up(service: Service) -> None:
+    """Until no list is due; bounded, because every turn reads windows of hours."""
+    for _ in range(300):
+        sweep(service, turns=1)
+        if all(row["next_check_at"] > service.context.now() for row in cursors(service).values()):
+            return
+    raise AssertionError(cursors(service))
+
+
 def understand(service: Service) -> None:
     for row in service.rows("SELECT id FROM inbox WHERE status = 'received' ORDER BY id"):
         service.run(inbox.understand(service.context, row["id"]))
@@ -173,7 +182,7 @@ def test_a_hold_that_razorpay_gave_back_is_no_refund(service):
     made = service.create(50_000, "INR", gateway="razorpay", capture="manual")
     service.pay_razorpay(made["checkout"]["razorpay"]["order_id"])
     service.advance(6 * 86400)
-    sweep(service, turns=40)
+    catch_up(service)
     seen = facts(service, made)
     assert ("charge.voided", "sweep") in seen
     assert not [kind for kind, _ in seen if kind.startswith("refund")]
@@ -182,6 +191,21 @@ def test_a_hold_that_razorpay_gave_back_is_no_refund(service):
     service.advance(LATER_S)
     sweep(service)
     assert calls(service, "orders.retrieve") == before  # and is not asked about for ever
+
+
+def test_a_refund_of_a_charge_that_is_not_known_as_captured_is_asked_about_before_it_is_believed(service):
+    held = service.create(50_000, "INR", gateway="razorpay", capture="manual")
+    service.pay_razorpay(held["checkout"]["razorpay"]["order_id"])
+    service.run(settling.sync(service.context, held["id"]))
+    service.advance(6 * 86400)
+    service.sandbox.fault("razorpay", "payments.list", "error_5xx_before", times=None)
+    catch_up(service)  # only the list of refunds can be read
+    seen = facts(service, held)
+    assert ("charge.voided", "sweep") in seen
+    assert not [kind for kind, _ in seen if kind.startswith("refund")]
+    service.sandbox.control("DELETE", "faults")
+    service.advance(3600)
+    catch_up(service)
 
 
 def test_what_changed_days_after_it_was_made_is_found_on_the_late_lists(service):
@@ -195,7 +219,7 @@ def test_what_changed_days_after_it_was_made_is_found_on_the_late_lists(service)
     assert ("refund.pending", "sweep") in facts(service, made)
     for _ in range(7):  # the refund is too old for the list of what is new before it is processed
         service.advance(3600)
-        sweep(service, turns=60)
+        catch_up(service)
     assert ("refund.succeeded", "sweep") in facts(service, made)
     assert cursors(service)["late refunds"]["recovered"] >= 1
 
@@ -307,7 +331,7 @@ def test_after_an_outage_of_days_the_lists_are_caught_up_with_in_bounded_steps(s
     start = cursors(service)["payments"]["next_from"]
     sweep(service, turns=2)
     assert cursors(service)["payments"]["next_from"] - start <= 2 * recovering.LONGEST
-    sweep(service, turns=60)
+    catch_up(service)
     assert [service.payment(one["id"])["status"] for one in made] == ["authorized"] * 3
     now = service.context.now()
     for row in cursors(service).values():
@@ -325,7 +349,7 @@ def test_a_window_with_more_than_can_be_held_is_read_in_parts(service, monkeypat
         intents.append(confirmed_unheard(service))
         service.advance(20)
     service.advance(LATER_S)
-    sweep(service, turns=80)
+    catch_up(service)
     understand(service)
     assert {service.payment(one["id"])["status"] for one in orders} == {"authorized"}
     assert {service.payment(one["id"])["status"] for one in intents} == {"captured"}
@@ -405,6 +429,22 @@ def test_two_sweepers_at_once_do_no_harm(service):
     assert service.payment(charged["id"])["amount_captured"] == 10_000
     assert len({row["dedupe_key"] for row in letters(service, charged)}) == len(letters(service, charged))
     assert recovered(service) - before[2] == 1 + len(letters(service, charged))
+
+
+def test_a_list_in_another_sweepers_hands_is_left_alone(service):
+    service.advance(LATER_S)
+    service.sandbox.fault("razorpay", "payments.list", "delay", times=None, seconds=0.6)
+    before = calls(service, "payments.list")
+
+    async def one_after_the_other() -> None:
+        slow = asyncio.create_task(recovering.due_lists(service.context))
+        await asyncio.sleep(0.3)  # it waits for its answers
+        for _ in range(3):
+            await recovering.due_lists(service.context)
+        await slow
+
+    service.run(one_after_the_other())
+    assert calls(service, "payments.list") - before == 1
 
 
 def test_two_who_read_the_same_window_keep_each_thing_once(service):

@@ -1,12 +1,15 @@
 """Retries: a saved method charged again while the customer is away, on a schedule that nothing can lose or double."""
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.services import retrying, sweeping
 from database import Postgres
 from service import Service, Weak, call, serving
@@ -223,9 +226,9 @@ def test_a_retry_that_meets_a_fault_goes_on_and_charges_once(service, call, faul
     made = service.create(**card)
     service.sandbox.fault("stripe", f"payment_intents.{call}", fault, times=1)
     pass_by(service, DAY + 60)
-    for _ in range(14):
-        pass_by(service, 150)
-    for _ in range(3):
+    for _ in range(5):
+        pass_by(service, 400)
+    for _ in range(2):
         pass_by(service, HOUR)
     after = service.payment(made["id"])
     assert (after["status"], len(taken(service, after))) == ("captured", 1)
@@ -258,8 +261,6 @@ def test_two_sweepers_at_once_charge_once(service):
     service.advance(DAY + 60)
 
     async def both() -> None:
-        import asyncio
-
         await asyncio.gather(*(retrying.due_retries(service.context) for _ in range(4)))
         await asyncio.gather(*(retrying.carry_out(service.context, made["id"]) for _ in range(4)))
 
@@ -275,10 +276,11 @@ def test_a_process_that_dies_on_the_way_loses_no_try_and_charges_once(service, w
     made = service.create(**card)
     service.advance(DAY + 60)
     weak.left = commit
-    service.run(retrying.due_retries(service.context)) if commit > 1 else None
+    with suppress(DatabaseAwayError):  # the first commit is the sweep's own
+        service.run(retrying.due_retries(service.context))
     weak.left = None
-    for _ in range(14):
-        pass_by(service, 150)
+    for _ in range(5):
+        pass_by(service, 400)
     pass_by(service, HOUR)
     after = service.payment(made["id"])
     assert (after["status"], after["retry"], len(taken(service, after))) == ("captured", None, 1)

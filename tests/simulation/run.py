@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -34,6 +35,8 @@ HAPPENINGS: Final = {
     "job": 12,
     "sweep": 4,
     "arrive": 3,
+    "late yes": 2,
+    "dashboard": 1,
     "sync": 1,
     "death": 2,
     "time": 4,
@@ -109,13 +112,18 @@ class Run:
         """What can happen now, by its name."""
         jobs = [job for job in await self._jobs() if job.id not in self._in_hand]
         letters = [one for one in self._gateways.post.waiting() if one.id not in self._out]
+        at_razorpay = self._gateways.world.truth.all("razorpay", "payment")
+        undecided = [one for one in at_razorpay if one["status"] in {"created", "failed"}]
+        held = [one for one in at_razorpay if one["status"] == "authorized"]
         everything: dict[str, tuple[Any, Callable[[], Awaitable[None]]]] = {
             "turn": (self._turns.waiting or self._able(), self._turn),
             "webhook": (letters, lambda: self._deliver(self.chance.choice(letters))),
             "job": (jobs, lambda: self._work(self.chance.choice(jobs))),
             "sweep": (True, lambda: self._sweep(self.chance.choice(sweeps()))),
             "arrive": (self._late, self._arrive),
-            "sync": (self._stage, self._press_sync),
+            "late yes": (undecided, lambda: self._say_yes_late(self.chance.choice(undecided))),
+            "dashboard": (held, lambda: self._capture_by_hand(self.chance.choice(held))),
+            "sync": (True, self._press_sync),
             "death": (self._deaths < DEATHS, self._die),
             "time": (True, self._pass_time),
         }
@@ -195,6 +203,21 @@ class Run:
         late = self._late.pop(self.chance.randrange(len(self._late)))
         said = await late()
         self._say(f"a late call arrives → {said.status}")
+
+    async def _say_yes_late(self, payment: Mapping[str, Any]) -> None:
+        """A bank that was slow, or had said no, says yes: whatever has become of the payment here meanwhile."""
+        await self._at_gateways(
+            "late yes", "/_sandbox/razorpay/late_authorize", {"payment_id": payment["id"]}
+        )
+
+    async def _capture_by_hand(self, payment: Mapping[str, Any]) -> None:
+        """A person captures in the gateway's dashboard what we may have decided never to capture."""
+        config = self._gateways.config
+        key = b64encode(f"{config.razorpay_key_id}:{config.razorpay_key_secret}".encode()).decode()
+        path, asked = f"/razorpay/v1/payments/{payment['id']}/capture", {"amount": payment["amount"]}
+        await self._at_gateways(
+            "dashboard", path, asked | {"currency": payment["currency"]}, authorization=f"Basic {key}"
+        )
 
     async def _die(self) -> None:
         """A process ends as by SIGKILL, and another takes its place."""
@@ -276,11 +299,15 @@ class Run:
     async def at_gateway(self, who: str, path: str, asked: Any) -> Said:
         """What a customer does in the gateway's own pages."""
         await self.pause(who)
+        return await self._at_gateways(who, path, asked)
+
+    async def _at_gateways(self, who: str, path: str, asked: Any, **headers: str) -> Said:
+        """Somebody else than the service calls a gateway."""
         said = await ask(
             self._gateways.app,
             "POST",
             f"http://gateways{path}",
-            headers={"content-type": "application/json"},
+            headers={"content-type": "application/json", **headers},
             body=msgspec.json.encode(asked),
         )
         self._say(f"{who} at {path} → {said.status}")

@@ -90,6 +90,7 @@ class Directory:
         self._enabled = frozenset(name for name in self._connect if enabled(document or {}, name))
         self.document = complete(document or {})
         self.routing = routing_policy.read(self.document["routing"], list(self._connect))
+        self.retrying, self.delivery = retry.read(self.document), delivery.read(self.document)
 
     def _gateway(self, row: Account) -> Gateway:
         known = self._gateways.get(row.id)

@@ -34,7 +34,7 @@ from counterfoil.store.deliveries import Taken, Try
 from counterfoil.store.endpoints import Secret
 
 BATCH: Final = 500  # events numbered in a transaction
-ROUND_S: Final = 0.2  # also how long an event waits for its number
+ROUND_S: Final = 0.1  # of sending, before what happened meanwhile is numbered
 HANDS: Final = 8  # an endpoint's, in one process
 LEASE: Final = timedelta(seconds=4 * TOTAL_S)  # past any sending that still runs
 KEPT: Final = timedelta(days=30)  # events, with their deliveries
@@ -57,14 +57,14 @@ async def number(ctx: Context) -> int:
             return total
 
 
-async def tell(ctx: Context) -> None:
-    """One round: number what is new, then send what is due for as long as hands come free."""
+async def tell(ctx: Context) -> bool:
+    """One round: number what is new, then send what is due for as long as hands come free. True where some are busy."""
     await number(ctx)
+    await due(ctx)
     ends = monotonic() + ROUND_S
-    while True:
+    while ctx.hands.busy and await ctx.hands.freed(ends - monotonic()):
         await due(ctx)
-        if not await ctx.hands.freed(ends - monotonic()):
-            return
+    return bool(ctx.hands.busy)
 
 
 async def due(ctx: Context) -> int:

@@ -50,7 +50,7 @@ PRUNE_EVERY_S: Final = 3600.0
 SWEEP_EVERY_S: Final = 1.0
 # A silence is told after ten minutes; a quarter of a minute more or less is nothing to it.
 SILENCE_EVERY_S: Final = 15.0
-# Between two rounds of telling the merchant's own backend, which wait by themselves where there is nothing to tell.
+# How long an event waits for its number at most; the merchant's own backend hears of it then.
 TELL_EVERY_S: Final = 0.1
 
 # What is done from time to time: name → every so many seconds, and the sweep.
@@ -143,14 +143,16 @@ async def _understand(ctx: Context, letter_id: str) -> None:
 async def _every(seconds: float, stop: asyncio.Event, sweep: Callable[[], Awaitable[object]]) -> None:
     """Sweep, wait, and sweep again, without the wait where it says there is more; one that fails is tried again."""
     while not stop.is_set():
-        more: object = False
+        more, pause = False, seconds
         try:
-            more = await sweep()
+            more = await sweep() is True
         except DatabaseAwayError:
             log.warning("sweep skipped", reason="database away")
+            pause = max(seconds, SWEEP_EVERY_S)
         except Exception as error:
             log.exception("sweep failed", error=type(error).__name__)
+            pause = max(seconds, SWEEP_EVERY_S)
         try:
-            await asyncio.wait_for(stop.wait(), 0 if more is True else seconds)
+            await asyncio.wait_for(stop.wait(), 0 if more else pause)
         except TimeoutError:
             continue
