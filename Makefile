@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all that a first look needs: both set themselves up.
 # ARGS goes to the program: `make demo ARGS=--exit`, `make test ARGS="-k refund"`, `make bench ARGS=--short`.
 
-.PHONY: demo test check lint format types contracts docs docs-check coverage bench setup clean
+.PHONY: demo test check crash simulate lint format types contracts docs docs-check coverage bench setup clean
 
 demo:
 	@tools/setup.sh
@@ -38,6 +38,15 @@ coverage: setup
 	@.venv/bin/coverage report --fail-under=95
 	@.venv/bin/coverage report --fail-under=100 \
 	    --include='src/counterfoil/domain/*,src/counterfoil/gateways/*/translate.py,src/counterfoil/gateways/*/signature.py'
+
+# The long forms of two proofs: docs/proven.md says what they show.
+crash:
+	@tools/setup.sh test
+	@PYTHONPATH=tests .venv/bin/python -m crashpoints $(ARGS)
+
+simulate:
+	@tools/setup.sh test
+	@PYTHONPATH=tests .venv/bin/python -m simulation $(ARGS)
 
 bench:
 	@tools/setup.sh bench

@@ -43,7 +43,7 @@ class Postbox:
     def to(self, recipient: str) -> list[EmailMessage]:
         return [mail for mail in self.mails if mail["To"] == recipient]
 
-    async def handle_RCPT(
+    async def handle_RCPT(  # noqa: N802  aiosmtpd calls it so
         self, server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         await asyncio.sleep(self.slow_s)
@@ -52,7 +52,9 @@ class Postbox:
             envelope.rcpt_tos.append(address)
         return answer
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802  the same
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
         answer = self.data.pop(0) if self.data else "250 OK"
         if answer.startswith(("250", "lose")):
             content = envelope.original_content or b""
@@ -63,7 +65,9 @@ class Postbox:
             server.transport.abort()
         return answer
 
-    def authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+    def authenticate(
+        self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any
+    ) -> AuthResult:
         right = data == LoginPassword(USER.encode(), PASSWORD.encode())
         self.users += [data.login.decode()] if right else []
         return AuthResult(success=right, handled=False)

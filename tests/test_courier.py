@@ -180,3 +180,13 @@ async def test_tls_is_for_the_name_in_the_url_and_is_verified(make: Make, tmp_pa
         assert reply.status is None
         assert "Certificate" in (reply.error or "")
         assert shop.got == []
+
+
+async def test_a_url_that_would_not_be_saved_is_not_sent_to_either(make: Make, shop: Receiver):
+    """What is stored may be older than a rule."""
+    reply = await make().post(shop.url, "live", {}, b"")
+    assert (reply.status, reply.error) == (
+        None,
+        "url must begin with https://; plain http is for sandbox mode.",
+    )
+    assert shop.got == []

@@ -45,6 +45,17 @@ def test_a_payment_is_shown_whole(run, spawn, service: Service):
     assert any(line.split() == ["status", "captured"] for line in lines)
 
 
+def test_a_retry_that_is_planned_is_shown(run, service: Service):
+    service.change_settings({"productionSettings": {"paymentRetryAttempts": 2}})
+    made = service.create(
+        payment_method="pm_card_chargeDeclinedInsufficientFunds", off_session=True, confirm=True
+    )
+    retry = said(run, "show", made["id"])["retry"]
+    assert (retry["number"], retry["of"], retry["kind"]) == (1, 2, "charge")
+    assert retry["due_at"] in run("payments", "show", made["id"]).out.replace("\n", "")
+    assert "payment.retry_planned" in run("payments", "timeline", made["id"]).out.replace("\n", "")
+
+
 def test_a_timeline_is_told_line_by_line(run, service: Service):
     made = service.create(payment_method="pm_card_visa", confirm=True)
     kinds = [line["kind"] for line in said(run, "timeline", made["id"])]

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
@@ -82,6 +83,24 @@ STRIPE_CALLS = {
                 "currency": "usd",
                 "automatic_payment_methods": {"enabled": True, "allow_redirects": "always"},
                 "capture_method": "manual",
+                "description": "Order A1 — ₹ & é",
+                "metadata": METADATA,
+            },
+            options,
+        ),
+    ),
+    "open for a customer whose saved methods may be charged": (
+        intent(),
+        lambda gateway: gateway.collect.open(
+            replace(opening(Money(10000, "USD")), customer_ref="cus_1", redirects=False), key=KEY
+        ),
+        lambda api, options: api.payment_intents.create(
+            {
+                "amount": 10000,
+                "currency": "usd",
+                "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+                "capture_method": "manual",
+                "customer": "cus_1",
                 "description": "Order A1 — ₹ & é",
                 "metadata": METADATA,
             },

@@ -401,3 +401,34 @@ def test_one_call_names_one_payment_method(merchant):
     with pytest.raises(stripe.InvalidRequestError) as refused:
         merchant.confirm(merchant.intent(), confirmation_token="ctoken_1")
     assert refused.value.code == "parameters_exclusive"
+
+
+def test_a_card_is_declined_as_often_as_it_was_told_and_then_pays(merchant, sandbox):
+    customer = merchant.v1.customers.create({}).id
+    card = merchant.v1.payment_methods.attach("pm_card_visa", {"customer": customer}).id
+    asked = {"payment_method": card, "decline": "insufficient_funds", "times": 2}
+    assert sandbox.control("POST", "stripe/decline", asked) == asked
+    for _ in range(2):
+        with pytest.raises(stripe.CardError) as declined:
+            merchant.confirm(merchant.intent(customer=customer), card, off_session=True)
+        assert declined.value.json_body["error"]["decline_code"] == "insufficient_funds"
+    assert merchant.confirm(merchant.intent(customer=customer), card, off_session=True).status == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"payment_method": "pm_x", "decline": "insufficient_funds", "times": 1},
+        {"decline": "insufficient_funds", "times": True},
+        {"decline": "insufficient_funds", "times": -1},
+        {"decline": "bad_mood", "times": 1},
+    ],
+)
+def test_a_decline_that_cannot_be_is_refused_by_the_control(merchant, sandbox, wrong):
+    card = {
+        "payment_method": merchant.v1.payment_methods.create(
+            {"type": "card", "card": {"token": "tok_visa"}}
+        ).id
+    }
+    with pytest.raises(ControlError):
+        sandbox.control("POST", "stripe/decline", card | wrong)

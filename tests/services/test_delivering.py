@@ -13,6 +13,7 @@ import builders
 import outgoing
 from counterfoil import courier as posting
 from counterfoil.domain.endpoint import DELAYS, NOTICE_BEFORE, TRIES
+from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.services import delivering, endpoints
 from counterfoil.services.context import Context
 from outgoing import advance, all_sent, an_endpoint, happened, log_of, owner, sending_house, state
@@ -331,6 +332,24 @@ async def test_a_delivery_whose_process_died_comes_again_after_its_lease(ctx: Co
     advance(ctx, delivering.LEASE)
     await all_sent(ctx)
     assert shop.of("pmt_1") == [1]
+
+
+async def test_what_breaks_off_in_our_own_hands_comes_again_too(
+    ctx: Context, shop: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    async def lost(*_: object, **__: object) -> None:
+        raise DatabaseAwayError("The database cannot be reached.")
+
+    await an_endpoint(ctx, shop.url)
+    await happened(ctx, "pmt_1", 1)
+    with monkeypatch.context() as away:
+        away.setattr(delivering, "_settle", lost)
+        await all_sent(ctx)
+    assert shop.of("pmt_1") == [1]  # acknowledged, and we do not know it
+    advance(ctx, delivering.LEASE)
+    await all_sent(ctx)
+    assert shop.of("pmt_1") == [1, 1]
+    assert await builders.one(ctx, "SELECT outcome FROM deliveries") == "delivered"
 
 
 async def _taken(ctx: Context) -> delivering.Taken:

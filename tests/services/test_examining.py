@@ -32,6 +32,7 @@ def looked_at(service: Service, key_file: Path, **changes: object) -> dict[str, 
 
 
 def test_a_service_that_is_well_has_nothing_to_mend(service: Service, key_file: Path):
+    service.change_settings({"productionSettings": {"failedPaymentNotification": False}})
     findings = looked_at(service, key_file)
     assert {finding.state for finding in findings.values()} == {"ok"}
     assert {"key file", "database", "clock", "worker", "gateway stripe", "gateway razorpay", "inbox"} <= set(
@@ -171,3 +172,29 @@ def test_dead_letters_and_exceptions_are_both_told(fast_postgres: Postgres, key_
         )
         found = looked_at(troubled, key_file)
         assert (found["inbox"].state, found["exceptions"].state) == ("warn", "warn")
+
+
+def test_mails_that_a_setting_promises_and_nothing_sends_are_named(service: Service, key_file: Path):
+    silent = {"productionSettings": {"failedPaymentNotification": False, "paymentRetryAttempts": 0}}
+    for promise in ({"failedPaymentNotification": True}, {"paymentRetryAttempts": 1}):
+        service.change_settings(silent)
+        service.change_settings({"productionSettings": promise})
+        found = looked_at(service, key_file)["mails"]
+        assert (found.state, "Set delivery.smtp" in found.mend) == ("warn", True)
+    smtp = {"host": "127.0.0.1", "port": 9, "security": "none", "from": "shop@shop.example"}
+    service.change_settings(
+        {"productionSettings": {"failedPaymentNotification": True}, "delivery": {"smtp": smtp}}
+    )
+    assert looked_at(service, key_file)["mails"].mend == "Set delivery.operators."
+    service.change_settings({"delivery": {"operators": ["money@shop.example"]}})
+    assert looked_at(service, key_file)["mails"].state == "ok"
+    service.create(payment_method="pm_card_chargeDeclinedLostCard", off_session=True, confirm=True)
+    service.advance(60)
+    found = service.eventually(lambda: _waiting(service, key_file))
+    assert found.sentence.startswith("1 mails could not be sent yet; the last: not taken")
+    service.change_settings(silent | {"delivery": {"smtp": None, "operators": []}})
+
+
+def _waiting(service: Service, key_file: Path) -> Finding | None:
+    found = looked_at(service, key_file)["mails"]
+    return None if found.state == "ok" else found

@@ -90,7 +90,11 @@ def due_in(service: Service, payment: Any) -> timedelta:
 
 def decisions(service: Service, payment: Any) -> list[str]:
     lines = service.get(f"/api/payments/{payment['id']}/timeline").json["data"]
-    return [line["what"] for line in lines if line["what"].startswith(("payment.retry", "payment.given", "payment.inv"))]
+    return [
+        line["what"]
+        for line in lines
+        if line["what"].startswith(("payment.retry", "payment.given", "payment.inv"))
+    ]
 
 
 def test_short_funds_are_asked_for_again_days_later_until_they_are_there(service):
@@ -109,8 +113,13 @@ def test_short_funds_are_asked_for_again_days_later_until_they_are_there(service
     pass_by(service, 2 * DAY)
     paid = service.payment(made["id"])
     assert (paid["status"], paid["retry"], paid["amount_captured"]) == ("captured", None, 10_000)
-    assert ([a["status"] for a in paid["attempts"]], len(taken(service, paid))) == (["fenced", "fenced", "won"], 1)
-    assert paid["attempts"][2]["reason"] == "further try 2 of 3, after insufficient_funds: the same saved method"
+    assert ([a["status"] for a in paid["attempts"]], len(taken(service, paid))) == (
+        ["fenced", "fenced", "won"],
+        1,
+    )
+    assert (
+        paid["attempts"][2]["reason"] == "further try 2 of 3, after insufficient_funds: the same saved method"
+    )
     assert decisions(service, paid) == ["payment.retry_planned", "payment.retry"] * 2
 
 
@@ -158,7 +167,9 @@ def test_a_card_that_wants_its_holder_is_never_charged_again_silently(service):
 
 
 def test_a_passing_fault_is_tried_again_within_the_hour(service):
-    made = service.create(payment_method="pm_card_chargeDeclinedProcessingError", off_session=True, confirm=True)
+    made = service.create(
+        payment_method="pm_card_chargeDeclinedProcessingError", off_session=True, confirm=True
+    )
     assert timedelta(minutes=14) < due_in(service, made) <= timedelta(minutes=15)
 
 
@@ -218,7 +229,9 @@ def test_while_an_outcome_is_unknown_nothing_is_charged_again(service):
     assert (after["status"], len(taken(service, after))) == ("captured", 1)
 
 
-@pytest.mark.parametrize("fault", ["error_5xx_before", "error_5xx_after", "rate_limit", "reset_after", "garbage"])
+@pytest.mark.parametrize(
+    "fault", ["error_5xx_before", "error_5xx_after", "rate_limit", "reset_after", "garbage"]
+)
 @pytest.mark.parametrize("call", ["create", "confirm", "cancel"])
 def test_a_retry_that_meets_a_fault_goes_on_and_charges_once(service, call, fault):
     card = saved(service)
@@ -242,7 +255,9 @@ def test_the_card_is_charged_where_it_is_saved_even_if_new_payments_go_elsewhere
 
     async def drain(since: datetime | None) -> None:
         async with service.context.db.transaction() as conn:
-            await conn.execute("UPDATE gateway_accounts SET draining_since = $2 WHERE id = $1", account, since)
+            await conn.execute(
+                "UPDATE gateway_accounts SET draining_since = $2 WHERE id = $1", account, since
+            )
         await service.context.directory.refresh()
 
     service.run(drain(service.context.now()))
@@ -291,7 +306,9 @@ def test_a_process_that_dies_when_the_first_charge_is_declined_plans_it_all_the_
     card = saved(service)
     declines(service, card, 1)
     weak.left = commit
-    service.post("/api/payments", {"amount": 10_000, "currency": "USD", **card}, idempotency_key=f"dies-{commit}")
+    service.post(
+        "/api/payments", {"amount": 10_000, "currency": "USD", **card}, idempotency_key=f"dies-{commit}"
+    )
     weak.left = None
     for _ in range(4):
         pass_by(service, 120)

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 
+import builders
 from builders import KEYS
 from counterfoil import wiring
 from counterfoil.domain.errors import (
@@ -51,7 +53,6 @@ async def change(ctx: Context, patch: Any, mode: str = "sandbox", **more: Any) -
 async def test_a_change_takes_effect_in_another_process_within_five_seconds(durable_database_url):
     """Two processes over one database: one is told, and payments of the other are routed by it."""
     with fleet(durable_database_url) as ships:
-        ships.start("worker")
         async with AsyncExitStack() as stack:
             here, there = [await house(stack, durable_database_url, ships.folder / "key") for _ in range(2)]
             stop = asyncio.Event()
@@ -71,7 +72,7 @@ async def test_a_change_takes_effect_in_another_process_within_five_seconds(dura
                 assert monotonic() < began + 5
                 await asyncio.sleep(0.1)
             assert there.directory.routing.breaker.failures == 2
-            assert [one.secret for one in there.directory.verifiers("stripe")][0] == b"whsec_counterfoil_new"
+            assert next(one.secret for one in there.directory.verifiers("stripe")) == b"whsec_counterfoil_new"
             stop.set()
             await fresh
 
@@ -85,12 +86,7 @@ def _serve(ships: Fleet) -> str:
 
 def _heard(url: str) -> bool:
     """Whether the process at the address takes the new webhook secret: it is the only one to know it."""
-    import builders
-
     body = builders.as_sent(builders.event("account.updated", {"object": "account", "id": "acct_1"}))
-    headers = builders.signed_now("stripe", body)
-    from datetime import UTC, datetime
-
     headers = builders.signed("stripe", body, at=datetime.now(UTC), secret="whsec_counterfoil_new")
     return call(url, "POST", "/webhooks/stripe", body, headers=headers).status == 200
 
@@ -100,6 +96,7 @@ def _heard(url: str) -> bool:
 DYING = """
 import asyncio, os, signal, sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from counterfoil import wiring
 from counterfoil.services import settings
@@ -150,7 +147,9 @@ async def test_a_process_that_is_killed_leaves_the_whole_change_or_none_of_it(
         shown = await service.read(ctx)
         assert shown["version"] == (2 if taken else 1)
         assert shown["business"]["name"] == ("After" if taken else "Your shop")
-        assert shown["paymentGateways"]["razorpay"]["webhookSecret"]["last4"] == ("hook" if taken else "hook")
+        assert ctx.directory.active("razorpay", "sandbox").public_key == (
+            "rzp_test_counterfoilAfter" if taken else KEYS["razorpay_key_id"]
+        )
         draining = [row.gateway for row, _ in ctx.directory.all() if row.draining_since]
         assert draining == (["razorpay"] if taken else [])
         assert len(await service.history(ctx, limit=5)) == taken
@@ -245,7 +244,7 @@ async def test_a_process_that_is_not_fit_for_live_mode_does_not_start_once_it_is
         ctx = await house(stack, database_url, tmp_path / "key")
         await change(ctx, {"productionSettings": {"liveMode": True}})
         unfit = replace(ENVIRONMENT, clock_url="http://127.0.0.1:9/clock")
-        with pytest.raises(ConfigurationError, match="not fit. COUNTERFOIL_CLOCK_URL is for sandbox mode"):
+        with pytest.raises(ConfigurationError, match=r"not fit\..*COUNTERFOIL_CLOCK_URL is for sandbox mode"):
             await house(stack, database_url, tmp_path / "key", unfit)
 
 

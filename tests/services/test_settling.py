@@ -503,6 +503,16 @@ def test_a_charge_whose_process_died_before_it_left_is_unknown_and_then_given_up
 # The sweeper
 
 
+def test_a_capture_whose_process_died_before_it_asked_is_made_by_the_sweep(service, weak):
+    made = charged(service, capture="manual")
+    weak.left = 2  # what is wanted is committed, the intent to ask for it is not
+    assert service.post(f"/api/payments/{made['id']}/capture").status == 503
+    assert outcomes(service, made, "capture") == []
+    service.advance(31)
+    service.run(sweeping.due_payments(service.context))
+    assert service.payment(made["id"])["status"] == "captured"
+
+
 def test_the_sweeper_settles_what_nobody_asks_about(service):
     fault(service, "stripe", "payment_intents.confirm", "error_5xx_after")
     made = charged(service)

@@ -114,7 +114,7 @@ class Run:
         letters = [one for one in self._gateways.post.waiting() if one.id not in self._out]
         at_razorpay = self._gateways.world.truth.all("razorpay", "payment")
         undecided = [one for one in at_razorpay if one["status"] in {"created", "failed"}]
-        held = [one for one in at_razorpay if one["status"] == "authorized"]
+        held = await self._paid_elsewhere([one for one in at_razorpay if one["status"] == "authorized"])
         everything: dict[str, tuple[Any, Callable[[], Awaitable[None]]]] = {
             "turn": (self._turns.waiting or self._able(), self._turn),
             "webhook": (letters, lambda: self._deliver(self.chance.choice(letters))),
@@ -204,6 +204,11 @@ class Run:
         said = await late()
         self._say(f"a late call arrives → {said.status}")
 
+    async def _paid_elsewhere(self, held: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Of what is authorised, that whose payment was paid by something else."""
+        paid = await self._stage.paid_orders() if held else set()
+        return [one for one in held if one["order_id"] in paid]
+
     async def _say_yes_late(self, payment: Mapping[str, Any]) -> None:
         """A bank that was slow, or had said no, says yes: whatever has become of the payment here meanwhile."""
         await self._at_gateways(
@@ -211,7 +216,7 @@ class Run:
         )
 
     async def _capture_by_hand(self, payment: Mapping[str, Any]) -> None:
-        """A person captures in the gateway's dashboard what we may have decided never to capture."""
+        """A person captures in the gateway's dashboard what we have decided never to capture: a surplus."""
         config = self._gateways.config
         key = b64encode(f"{config.razorpay_key_id}:{config.razorpay_key_secret}".encode()).decode()
         path, asked = f"/razorpay/v1/payments/{payment['id']}/capture", {"amount": payment["amount"]}

@@ -143,6 +143,14 @@ class Stage:
     async def payments(self) -> list[str]:
         return [row[0] for row in await self._admin.fetch("SELECT id FROM payments ORDER BY id")]
 
+    async def paid_orders(self) -> set[str]:
+        """The orders of payments that are paid."""
+        rows = await self._admin.fetch(
+            "SELECT a.ref FROM attempts a JOIN payments p ON p.id = a.payment_id"
+            " WHERE p.status = 'captured' AND a.gateway = 'razorpay' AND a.ref IS NOT NULL"
+        )
+        return {row[0] for row in rows}
+
     async def stored(self) -> Stored:
         return await stored(self._admin)
 

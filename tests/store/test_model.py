@@ -11,13 +11,15 @@ import pytest
 
 import builders
 import outgoing
+from counterfoil.domain.breaker import Breaker
 from counterfoil.domain.call import Verb
 from counterfoil.domain.fact import Kind, Report
 from counterfoil.domain.money import Money
 from counterfoil.domain.operator import Role
 from counterfoil.services import calling, delivering, hearing, keys
 from counterfoil.services.context import Context, OnEvent
-from counterfoil.store import audit, deliveries, facts, idempotency, payments, recovery
+from counterfoil.store import audit, breakers, deliveries, facts, idempotency, payments, recovery
+from counterfoil.store.breakers import Downtime
 from counterfoil.store.database import Connection, prepare
 from counterfoil.store.facts import Source
 from database import Database, Postgres
@@ -76,6 +78,14 @@ async def _store_the_rest(ctx: Context, conn: Connection, payment_id: str) -> No
     await recovery.enlist(
         conn, [(account, "charge.*", ctx.now())], step=timedelta(hours=1), first_at=ctx.now()
     )
+    broken = Breaker(account_id=account, method="*", failures=5, opened_at=ctx.now(), retry_at=ctx.now())
+    await breakers.lock(conn, account, "*")
+    await breakers.save(conn, broken, ctx.now())
+    trouble = Downtime(
+        account_id=account, id="down_1", method="upi", instrument={}, severity="high", began_at=ctx.now(),
+        ended_at=None, said_at=ctx.now(),
+    )  # fmt: skip
+    await breakers.keep_downtime(conn, trouble)
     await audit.open_exception(
         conn,
         id_=ctx.new_id("exception"),
@@ -122,7 +132,7 @@ class Break:
 TABLES = (
     "api_keys", "attempts", "audit", "calls", "charges", "entries", "exceptions", "facts", "gateway_accounts",
     "idempotency", "inbox", "journals", "ledger_accounts", "merchants", "payments", "recovery", "settings", "webhook_secrets",
-    "deliveries", "delivery_log", "endpoint_secrets", "endpoints", "event_sequence", "events", "listeners",
+    "breakers", "deliveries", "delivery_log", "downtimes", "endpoint_secrets", "endpoints", "event_sequence", "events", "listeners",
 )  # fmt: skip
 TABLE_OF = {
     "winner_is_an_attempt_of_this_payment": "payments",
@@ -168,6 +178,13 @@ BREAKS = [
     Break("recovery_step_check", LIST | {"step": "0 seconds"}),
     Break("recovery_failures_check", LIST | {"failures": -1}),
     Break("recovery_account_id_fkey", {"account_id": "gwa_gone"}),
+    Break("breakers_pkey", {}),
+    Break("breakers_failures_check", {"method": "upi", "failures": -1}),
+    Break("breakers_openings_check", {"method": "upi", "openings": -1}),
+    Break("breakers_check", {"method": "upi", "opened_at": None}),
+    Break("breakers_account_id_fkey", {"account_id": "gwa_gone"}),
+    Break("downtimes_pkey", {}),
+    Break("downtimes_account_id_fkey", {"account_id": "gwa_gone"}),
     Break("settings_pkey", {}),
     Break("settings_version_check", {"version": 0}),
     Break("settings_merchant_id_fkey", GONE),

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-from counterfoil.domain import countries, cron
+from counterfoil.domain import countries, cron, delivery
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.money import EXPONENT, MAX_MINOR
 
@@ -17,7 +17,6 @@ ZONE_CHARS: Final = 64  # the longest name of a time zone has 32
 
 _ZONE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]*")
 _LOCALE: Final = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
-_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 _MONTH_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # a financial year begins in every year
 
 Check: TypeAlias = Callable[[Any, str], Any]
@@ -208,10 +207,7 @@ DAY_OF_YEAR: Final = _matching("a day of every year, MM-DD", _is_day)
 TIME_OF_DAY: Final = _matching(
     "a time of day, HH:MM", lambda text: bool(re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text))
 )
-EMAIL: Final = _matching(
-    "an e-mail address",
-    lambda text: len(text) <= 254 and bool(_EMAIL.fullmatch(text)),  # noqa: PLR2004  RFC 5321
-)
+EMAIL: Final = _matching("an e-mail address", delivery.is_address)
 NOTHING: Final = Rule("null, as yet", _nothing)
 SECRET: Final = Rule(
     f"text of at most {SECRET_CHARS} printable ASCII characters without spaces", as_it_is, text=True

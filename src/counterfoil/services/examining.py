@@ -13,7 +13,7 @@ from counterfoil.gateways.base import Accepted, Gateway, Outcome, Refused
 from counterfoil.services import accounts, silence
 from counterfoil.services.context import Context
 from counterfoil.settings import Settings, variable
-from counterfoil.store import health, recovery
+from counterfoil.store import health, mails, recovery
 from counterfoil.store import silence as stored_silence
 from counterfoil.store.silence import Hearing
 
@@ -38,7 +38,7 @@ class Finding:
 async def examine(ctx: Context, settings: Settings, key_file: Path) -> list[Finding]:
     """All findings. A check that breaks is itself a finding."""
     findings = [_key_file(key_file, settings), *_addresses(settings)]
-    for check in (_database, _gateways, _environment, _inbox, _silence, _lists):
+    for check in (_database, _gateways, _environment, _inbox, _silence, _lists, _mails):
         try:
             findings += await check(ctx, settings)
         except CounterfoilError as error:
@@ -181,3 +181,21 @@ async def _lists(ctx: Context, _settings: Settings) -> list[Finding]:
         for row in cursors
         if row.error is not None
     ] or [Finding("lists", "ok", "The gateways' own lists are read for what no webhook brought.")]
+
+
+async def _mails(ctx: Context, _settings: Settings) -> list[Finding]:
+    """Whether customers and operators can be written to, where a setting says that they are."""
+    policy, tries = ctx.directory.delivery, ctx.directory.retrying.attempts
+    if policy.smtp is None and (policy.tell_failures or tries):
+        sentence = "No mail server is set: nobody is told of failed payments, and no customer is invited."
+        mend = "Set delivery.smtp; or productionSettings.failedPaymentNotification to false, and no retries."
+        return [Finding("mails", "warn", sentence, mend)]
+    if policy.smtp is not None and policy.tell_failures and not policy.operators:
+        mend = "Set delivery.operators."
+        return [Finding("mails", "warn", "No operator is told of failed payments.", mend)]
+    async with ctx.db.reading() as conn:
+        late, error = await mails.troubles(conn)
+    if late:
+        mend = "See that delivery.smtp is right, and that its server is reachable from here."
+        return [Finding("mails", "warn", f"{late} mails could not be sent yet; the last: {error}.", mend)]
+    return [Finding("mails", "ok", "No mail waits for a mail server.")]

@@ -4,19 +4,17 @@ One row a recipient, once an occasion. It is worded and sent by the worker (serv
 lets anybody act is ever stored, and nothing is said that is not true any more.
 """
 
-import base64
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from counterfoil.domain.delivery import PASSWORD_PLACE, is_address
+from counterfoil.domain.delivery import is_address
 from counterfoil.domain.payment import Payment
 from counterfoil.services.auditing import decided
 from counterfoil.services.context import Context
 from counterfoil.store import mails
 from counterfoil.store.database import Connection
 from counterfoil.store.mails import Mail
-from counterfoil.vault import Vault
 
 INVITATION: Final = "invitation"
 PAYMENT_FAILED: Final = "payment_failed"
@@ -24,11 +22,6 @@ PAYMENT_FAILED_OPERATORS: Final = "payment_failed_operators"
 
 # A payment passes through "failed" while it goes from one gateway to the next: nobody is told within that moment.
 SETTLES: Final = timedelta(seconds=30)
-
-
-def sealed(vault: Vault, password: str) -> dict[str, str]:
-    """The password of the mail server as the settings document keeps it."""
-    return {"sealed": base64.b64encode(vault.seal(password, PASSWORD_PLACE)).decode()}
 
 
 def customer_address(ctx: Context, payment: Payment) -> str | None:

@@ -339,7 +339,9 @@ async def capture(ctx: Context, caller: Caller, payment_id: str, amount: int | N
             return Answer(family)
         _allow(payment, Command.CAPTURE)
         _check_amount(family, wanted)
-        await payments.update(conn, payment.id, capture_requested=wanted)
+        # Should this process die before it asks: the sweep finds what is wanted and captures it.
+        soon = ctx.now() + standing.FIRST_CHECK
+        await payments.update(conn, payment.id, capture_requested=wanted, next_check_at=soon, checks=0)
         await decided(ctx, conn, payment, "payment.capture", {"amount": wanted}, actor=caller.actor)
     return Answer(await attempts.capture_due(ctx, payment_id))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, Final
 
 from counterfoil.domain import surplus
@@ -12,7 +11,7 @@ from counterfoil.domain.fact import Fact, Kind
 from counterfoil.domain.payment import ChargeView, Payment, Status, status, winner_charge
 from counterfoil.services import planning, publishing
 from counterfoil.services.context import Context
-from counterfoil.store import payments
+from counterfoil.store import calls, payments
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
 
@@ -35,7 +34,7 @@ SETTLED: Final = frozenset({Status.CAPTURED, Status.FAILED, Status.CANCELLED})
 
 
 # What is not settled is asked about: first after this long, then ever less often (services/sweeping.py).
-FIRST_CHECK: Final = timedelta(seconds=30)
+FIRST_CHECK: Final = calls.FIRST_CHECK
 
 
 async def recompute(ctx: Context, conn: Connection, family: Family) -> Family:

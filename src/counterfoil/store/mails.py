@@ -78,5 +78,14 @@ async def put_off(conn: Connection, mail_id: str, *, until: datetime, error: str
     )
 
 
+async def troubles(conn: Connection) -> tuple[int, str | None]:
+    """How many mails were tried in vain and wait for their next try, and what the last of them came to."""
+    row = await conn.fetchrow(
+        "SELECT count(*) AS n, (array_agg(error ORDER BY id DESC))[1] AS error FROM mails"
+        " WHERE next_check_at IS NOT NULL AND error IS NOT NULL"
+    )
+    return (row["n"], row["error"]) if row else (0, None)
+
+
 async def prune(conn: Connection, ended_before: datetime) -> None:
     await conn.execute("DELETE FROM mails WHERE ended_at < $1", ended_before)

@@ -118,6 +118,14 @@ def test_it_is_changed_and_disabled_and_enabled(service: Service, backend: Backe
     assert [row["action"] for row in done] == ["endpoint.create", "endpoint.update", "endpoint.update"]
 
 
+def test_a_changed_url_is_checked_as_a_new_one_is(service: Service, backend: Backend, make):
+    path = f"{PATH}/{make()['id']}"
+    assert service.call("PATCH", path, {"url": "https://192.168.0.1/"}).status == 422
+    assert service.get(path).json["url"] == backend.url
+    changed = service.call("PATCH", path, {"url": f"{backend.url}?again=1"}).json
+    assert changed["url"] == f"{backend.url}?again=1"
+
+
 def test_deliveries_are_listed_shown_and_replayed(service: Service, backend: Backend, make):
     endpoint = make(types=["payment.created"])
     path = f"{PATH}/{endpoint['id']}"

@@ -97,6 +97,18 @@ def test_a_stream_tells_what_happens_as_it_happens(service: Service):
         assert time.monotonic() - began < module.POLL_S  # woken, not polled
 
 
+def test_a_stream_outlives_the_line_that_wakes_it(service: Service):
+    listening = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%events%'"
+    before = service.rows(f"SELECT pid {listening}")
+    with reading(service) as stream:
+        service.rows(f"SELECT pg_terminate_backend(pid) {listening}")
+        made = service.create()["id"]
+        assert stream.events(1)[0]["data"]["id"] == made  # by its poll
+        service.eventually(lambda: service.rows(f"SELECT pid {listening}") not in ([], before))
+        made = service.create()["id"]
+        assert stream.events(1)[0]["data"]["id"] == made
+
+
 def test_a_stream_goes_on_after_the_last_event_that_its_reader_has(service: Service):
     made = [service.create()["id"] for _ in range(4)]
     numbered(service)

@@ -86,9 +86,7 @@ def connect(
         script=SCRIPT if base_url == BASE_URL else Script.of_one_origin(url(base_url, "checkout.js")),
         vouch=calls,
         refunds=calls,
-        recover=Objects(
-            http, account_id=account_id, base_url=base_url, key_id=key_id, key_secret=key_secret
-        ),
+        recover=Objects(http, account_id=account_id, base_url=base_url, key_id=key_id, key_secret=key_secret),
         public_key=key_id,
     )
 

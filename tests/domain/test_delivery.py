@@ -1,0 +1,119 @@
+"""How customers and operators are written to, as the settings say it."""
+
+import base64
+
+import pytest
+
+from counterfoil.domain import delivery
+from counterfoil.domain.delivery import Policy, Security, Smtp
+from counterfoil.domain.errors import InvalidRequestError
+
+SMTP = {"host": "smtp.example.com", "from": "shop@example.com"}
+SEALED = {"sealed": base64.b64encode(b"sealed").decode(), "last4": "word"}
+
+
+def read(**section):
+    return delivery.read({"delivery": section})
+
+
+def test_nothing_is_sent_from_the_start():
+    assert delivery.read({}) == Policy()
+    assert read(smtp=None).smtp is None
+
+
+def test_the_whole_of_it():
+    smtp = SMTP | {"port": 2465, "security": "tls", "username": "shop", "password": SEALED}
+    document = {
+        "delivery": {"smtp": smtp, "operators": ["a@example.com", "b@example.com", "a@example.com"]},
+        "productionSettings": {"failedPaymentNotification": False},
+        "business": {"locale": "de-AT"},
+    }
+    server = Smtp(
+        host="smtp.example.com",
+        port=2465,
+        security=Security.TLS,
+        sender="shop@example.com",
+        username="shop",
+        password=b"sealed",
+    )
+    wanted = Policy(
+        smtp=server, operators=("a@example.com", "b@example.com"), language="de", tell_failures=False
+    )
+    assert delivery.read(document) == wanted
+    assert "sealed" not in repr(server)
+
+
+@pytest.mark.parametrize(("security", "port"), [("tls", 465), ("starttls", 587)])
+def test_each_security_has_its_usual_port(security, port):
+    smtp = read(smtp=SMTP | {"security": security}).smtp
+    assert smtp.port == port
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1"])
+def test_in_the_clear_only_on_this_machine(host):
+    assert read(smtp=SMTP | {"host": host, "security": "none"}).smtp.port == 25
+
+
+@pytest.mark.parametrize(
+    ("field", "section"),
+    [
+        ("delivery", []),
+        ("delivery.operators", {"operators": "a@example.com"}),
+        ("delivery.operators", {"operators": ["a"]}),
+        ("delivery.operators", {"operators": ["a@example.com"] * 21}),
+        ("delivery.smtp", {"smtp": "smtp.example.com"}),
+        ("delivery.smtp.hots", {"smtp": SMTP | {"hots": "x"}}),
+        ("delivery.smtp.host", {"smtp": {"from": "shop@example.com"}}),
+        ("delivery.smtp.host", {"smtp": SMTP | {"host": "a b"}}),
+        ("delivery.smtp.from", {"smtp": {"host": "smtp.example.com"}}),
+        ("delivery.smtp.from", {"smtp": SMTP | {"from": "Shop <shop@example.com>"}}),
+        ("delivery.smtp.security", {"smtp": SMTP | {"security": "ssl"}}),
+        ("delivery.smtp.security", {"smtp": SMTP | {"security": "none"}}),
+        ("delivery.smtp.security", {"smtp": SMTP | {"security": "none", "host": "10.0.0.1"}}),
+        ("delivery.smtp.port", {"smtp": SMTP | {"port": 0}}),
+        ("delivery.smtp.port", {"smtp": SMTP | {"port": True}}),
+        ("delivery.smtp.port", {"smtp": SMTP | {"port": "465"}}),
+        ("delivery.smtp.username", {"smtp": SMTP | {"username": 3, "password": SEALED}}),
+        ("delivery.smtp.password", {"smtp": SMTP | {"username": "shop"}}),
+        ("delivery.smtp.password", {"smtp": SMTP | {"password": SEALED}}),
+        ("delivery.smtp.password", {"smtp": SMTP | {"username": "shop", "password": "in the clear"}}),
+        ("delivery.smtp.password", {"smtp": SMTP | {"username": "shop", "password": {"sealed": "é"}}}),
+        ("delivery.smtp.password", {"smtp": SMTP | {"username": "shop", "password": {}}}),
+    ],
+)
+def test_what_is_wrong_is_named(field, section):
+    with pytest.raises(InvalidRequestError) as wrong:
+        delivery.read({"delivery": section})
+    assert wrong.value.facts["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        (
+            {"productionSettings": {"failedPaymentNotification": 1}},
+            "productionSettings.failedPaymentNotification",
+        ),
+        ({"business": {"locale": None}}, "business.locale"),
+    ],
+)
+def test_so_is_what_is_wrong_elsewhere(document, field):
+    with pytest.raises(InvalidRequestError) as wrong:
+        delivery.read(document)
+    assert wrong.value.facts["field"] == field
+
+
+@pytest.mark.parametrize("good", ["a@b.co", "anna.o'hara+shop@mail.example.com", "jörg@example.com"])
+def test_plain_addresses_are_addresses(good):
+    assert delivery.is_address(good)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "a@b\r\nBcc: c@d", "a@b\n", "a,b@c", "<a@b>", '"a b"@c', "a@b@c", "a@", "@b", "a@-b", "a@b-", "a b@c", "a@b\x00",
+        "a\u2028@b", f"{'a' * 250}@b.co", 3, None,
+    ],
+)  # fmt: skip
+def test_what_some_server_could_take_for_more_than_one_is_none(bad):
+    assert not delivery.is_address(bad)
