@@ -11,14 +11,26 @@ import pytest
 
 import builders
 import outgoing
+from counterfoil.domain import retry
 from counterfoil.domain.breaker import Breaker
 from counterfoil.domain.call import Verb
 from counterfoil.domain.fact import Kind, Report
 from counterfoil.domain.money import Money
 from counterfoil.domain.operator import Role
+from counterfoil.domain.retry import Retry
 from counterfoil.services import calling, delivering, hearing, keys
 from counterfoil.services.context import Context, OnEvent
-from counterfoil.store import audit, breakers, deliveries, facts, idempotency, payments, recovery
+from counterfoil.store import (
+    audit,
+    breakers,
+    deliveries,
+    facts,
+    idempotency,
+    mails,
+    payments,
+    recovery,
+    retries,
+)
 from counterfoil.store.breakers import Downtime
 from counterfoil.store.database import Connection, prepare
 from counterfoil.store.facts import Source
@@ -51,6 +63,7 @@ async def _fill(database: Database) -> None:
         async with ctx.db.transaction() as conn:
             await calling.begin(ctx, conn, lost.attempts[0], Verb.CONFIRM)
             await _store_the_rest(ctx, conn, paid.payment.id)
+            await _store_a_try(ctx, conn, lost)
         await delivering.number(ctx)
         async with ctx.db.transaction() as conn:
             [taken, *_], _ = await deliveries.take_due(conn, now=ctx.now(), until=ctx.now(), hands=1, busy={})
@@ -99,6 +112,23 @@ async def _store_the_rest(ctx: Context, conn: Connection, payment_id: str) -> No
     )
 
 
+async def _store_a_try(ctx: Context, conn: Connection, family: payments.Family) -> None:
+    """A planned charge, and a mail that waits."""
+    planned = Retry(
+        payment_id=family.payment.id, number=1, out_of=3, kind=retry.Kind.CHARGE, attempt_id=None,
+        after_attempt_id=family.attempts[0].id, method_ref="pm_1", reason="insufficient_funds",
+        state=retry.State.PLANNED, because=None, planned_at=ctx.now(), due_at=ctx.now(), next_check_at=ctx.now(),
+        ended_at=None,
+    )  # fmt: skip
+    await retries.insert(conn, planned)
+    mail = mails.Mail(
+        id=ctx.new_id("mail"), merchant_id=ctx.merchant_id, mode=ctx.mode, kind="invitation", occasion="once",
+        about=family.payment.id, recipient="anna@example.com", tries=0, next_check_at=ctx.now(), outcome=None,
+        error=None, created_at=ctx.now(), ended_at=None,
+    )  # fmt: skip
+    await mails.insert(conn, mail)
+
+
 @pytest.fixture(params=ROLES)
 async def conn(request: pytest.FixtureRequest, model: Database) -> AsyncIterator[asyncpg.Connection]:
     """A connection by each role, whose work is rolled back unless a test commits it."""
@@ -133,6 +163,7 @@ TABLES = (
     "api_keys", "attempts", "audit", "calls", "charges", "entries", "exceptions", "facts", "gateway_accounts",
     "idempotency", "inbox", "journals", "ledger_accounts", "merchants", "payments", "recovery", "settings", "webhook_secrets",
     "breakers", "deliveries", "delivery_log", "downtimes", "endpoint_secrets", "endpoints", "event_sequence", "events", "listeners",
+    "mails", "retries",
 )  # fmt: skip
 TABLE_OF = {
     "winner_is_an_attempt_of_this_payment": "payments",
@@ -140,6 +171,8 @@ TABLE_OF = {
     "one_account_takes_new_payments": "gateway_accounts",
     "one_call_at_a_time": "calls",
     "one_current_endpoint_secret": "endpoint_secrets",
+    "one_planned_retry": "retries",
+    "one_mail_an_occasion": "mails",
 }
 AT = "2026-11-22T12:00:00Z"
 ANEW = {"id": "anew"}
@@ -160,6 +193,8 @@ DRAWER = {"key": "anew"}
 GONE = {"merchant_id": "mer_gone"}
 EVENT = ANEW | {"sequence": None}
 ENDED = {"next_check_at": None, "ended_at": AT}
+TRY = ENDED | {"number": 2, "state": "done"}
+MAIL = ANEW | {"occasion": "anew"}
 
 BREAKS = [
     Break("merchants_pkey", {}),
@@ -291,6 +326,29 @@ BREAKS = [
     Break("listeners_pkey", {}),
     Break("listeners_mode_check", {"mode": "test"}),
     Break("listeners_merchant_id_fkey", {"name": "anew"} | GONE),
+    Break("retries_pkey", TRY | {"number": 1}),
+    Break("one_planned_retry", {"number": 2}),
+    Break("retries_number_check", TRY | {"number": 0}),
+    Break("retries_kind_check", TRY | {"kind": "letter"}),
+    Break("retries_state_check", TRY | {"state": "lost"}),
+    Break("retries_check", TRY | {"number": 4}),
+    Break("retries_check1", TRY | {"kind": "invitation"}),
+    Break("retries_check1", TRY | {"method_ref": None}),
+    Break("retries_check2", TRY | {"next_check_at": AT}),
+    Break("retries_check3", TRY | {"ended_at": None}),
+    Break("retries_check4", TRY | {"state": "cancelled"}),
+    Break("retries_check4", TRY | {"because": "it was done"}),
+    Break("retries_payment_id_fkey", TRY | {"payment_id": "pmt_gone"}),
+    Break("retries_after_attempt_id_payment_id_fkey", TRY | {"after_attempt_id": "att_gone"}),
+    Break("retries_attempt_id_payment_id_fkey", TRY | {"attempt_id": "att_gone"}),
+    Break("mails_pkey", {"occasion": "anew"}),
+    Break("one_mail_an_occasion", ANEW),
+    Break("mails_mode_check", MAIL | {"mode": "test"}),
+    Break("mails_recipient_check", MAIL | {"recipient": ""}),
+    Break("mails_outcome_check", MAIL | ENDED | {"outcome": "lost"}),
+    Break("mails_check", MAIL | {"outcome": "sent", "ended_at": AT}),
+    Break("mails_check1", MAIL | {"ended_at": AT}),
+    Break("mails_merchant_id_fkey", MAIL | GONE),
 ]  # fmt: skip
 # They say no more than the primary key; they are there for the foreign keys that point at them.
 FOR_REFERENCE = {

@@ -111,10 +111,12 @@ def message(
     mail["Date"] = at
     mail["Message-ID"] = f"<{id_}@{sender.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday notice answers
-    mail["Content-Language"] = language if language in LANGUAGES else "en"
     button = (said.button, link) if link else None
     mail.set_content(_text(said, button), cte="quoted-printable")
     mail.add_alternative(_html(said, button, language), subtype="html", cte="quoted-printable")
+    mail["Content-Language"] = (
+        language if language in LANGUAGES else "en"
+    )  # of both: add_alternative would move it
     return mail
 
 

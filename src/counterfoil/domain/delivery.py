@@ -28,7 +28,7 @@ ADDRESS_CHARS: Final = 254  # RFC 5321, 4.5.3.1.3
 SETTINGS: Final = ("host", "port", "security", "from", "username", "password")
 # A plain address: no quotes, comments or groups, which some servers take for more than one.
 _ADDRESS: Final = re.compile(r"[^@\s<>()\[\]\\,;:\"]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
-_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,252})")
+_HOST: Final = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 
 
 class Security(StrEnum):
