@@ -51,7 +51,7 @@ async def test_what_is_rolled_back_was_never_told(ctx: Context):
 
     async def fail() -> None:
         async with ctx.db.transaction() as conn:
-            await standing.confirming(ctx, conn, family.payment)
+            await standing.confirming(ctx, conn, family)
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -62,7 +62,7 @@ async def test_what_is_rolled_back_was_never_told(ctx: Context):
 async def test_a_confirmation_that_is_about_to_leave_is_told(ctx: Context):
     family = await builders.owed(ctx)
     async with ctx.db.transaction() as conn:
-        await standing.confirming(ctx, conn, family.payment)
+        await standing.confirming(ctx, conn, family)
     [event] = await numbered(ctx)
     assert (event.type, event.version, event.object["status"]) == ("payment.pending", 2, "pending")
 

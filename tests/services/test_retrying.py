@@ -219,6 +219,21 @@ def test_a_customer_who_goes_to_the_other_gateway_is_not_charged_at_the_first(se
     assert (after["retry"], decisions(service, after)[-1]) == (None, "payment.retry_cancelled")
 
 
+@pytest.mark.parametrize("method", ["pm_card_authenticationRequired", "pm_usBankAccount_processing"])
+def test_a_customer_who_is_at_it_is_not_interrupted(service, method):
+    card = saved(service)
+    declines(service, card, 1)
+    made = service.create(**card)
+    service.advance(DAY - 30)
+    service.post(f"/api/payments/{made['id']}/confirm", {"payment_method": method})
+    pass_by(service, 60)
+    busy = service.payment(made["id"])
+    assert ([a["status"] for a in busy["attempts"]], plan(busy)) == (["open"], (1, 3, "charge"))
+    pass_by(service, HOUR + 60)
+    after = service.payment(made["id"])
+    assert (after["status"], len(taken(service, after))) == ("captured", 1)
+
+
 def test_while_an_outcome_is_unknown_nothing_is_charged_again(service):
     card = saved(service)
     service.sandbox.fault("stripe", "payment_intents.confirm", "error_5xx_after", times=1)

@@ -110,7 +110,7 @@ def test_a_customer_whose_card_wants_them_is_invited_at_once_and_can_pay_by_the_
     assert made["retry"]["kind"] == "invitation"
     pass_by(service, 5)
     [mail] = box.mails
-    assert (mail["To"], mail["Subject"]) == (ANNA, "Your payment to Your shop is not complete")
+    assert (mail["To"], mail["Subject"]) == (ANNA, "[Sandbox] Your payment to Your shop is not complete")
     assert "100.00 USD" in text(mail)
     assert "Your bank wants you to confirm this payment." in text(mail)
     assert "Your details go straight to Stripe" in visit(service, mail)
@@ -161,6 +161,18 @@ def test_the_invited_customer_may_choose_the_other_gateway(service, box):
     made = declined(service, amount=50_000, currency="INR")
     pass_by(service, 31 * 60)
     assert f"/pay/{made['id']}/gateway" in visit(service, box.mails[0])
+
+
+def test_one_who_was_away_and_then_failed_at_the_other_gateway_is_invited_again(service, box):
+    made = declined(service, POOR, away=True, amount=50_000, currency="INR")
+    assert made["retry"]["kind"] == "charge"
+    changed = service.post(f"/api/payments/{made['id']}/attempts", {"gateway": "razorpay"}).json
+    order = changed["attempts"][1]["gateway_reference"]
+    service.pay_razorpay(order, method="upi", vpa="failure@razorpay")
+    service.post(f"/api/payments/{made['id']}/sync")
+    assert service.payment(made["id"])["retry"]["kind"] == "invitation"
+    pass_by(service, 31 * 60)
+    assert [mail["To"] for mail in box.mails] == [ANNA]
 
 
 def test_a_final_failure_is_told_once_to_the_customer_and_to_the_operators(service, box):

@@ -329,7 +329,7 @@ BREAKS = [
     Break("retries_pkey", TRY | {"number": 1}),
     Break("one_planned_retry", {"number": 2}),
     Break("retries_number_check", TRY | {"number": 0}),
-    Break("retries_kind_check", TRY | {"kind": "letter"}),
+    Break("retries_kind_check", TRY | {"kind": "letter", "method_ref": None}),
     Break("retries_state_check", TRY | {"state": "lost"}),
     Break("retries_check", TRY | {"number": 4}),
     Break("retries_check1", TRY | {"kind": "invitation"}),

@@ -28,6 +28,9 @@ WHO = """
     GET   /api/payments/webhooks/{webhook_id}      viewer
     POST  /api/payments/webhooks/{webhook_id}/replay   admin
     POST  /api/payments/webhooks/{webhook_id}/ignore   admin
+    POST  /api/payments/webhooks/replay            admin
+    POST  /api/payments/routing/explain            viewer
+    POST  /api/payments/{payment_id}/attempts      support
     GET   /api/payments/settings                   admin
     PATCH /api/payments/settings                   admin
     POST  /api/payments/endpoints                  admin
@@ -71,6 +74,8 @@ IDS = {
 # What a request needs to come as far as the thing it is about: by its last word, or by method and path.
 BODIES: dict[str, Any] = {
     "confirm": {"payment_method": "pm_card_visa"},
+    "explain": {"amount": 100, "currency": "USD"},
+    "POST /api/payments/webhooks/replay": {"status": "dead"},
     "PATCH /api/payments/endpoints/{endpoint_id}": {"enabled": False},
     "POST /api/payments/endpoints/{endpoint_id}/replay": {"since": "2026-11-22T12:00:00Z"},
 }

@@ -59,6 +59,7 @@ ENGLISH: Final[Mapping[str, Words]] = {
 
 # A language is added by a table with the same kinds; where one is missing, English is spoken.
 LANGUAGES: Final[Mapping[str, Mapping[str, Words]]] = {"en": ENGLISH}
+SANDBOX: Final = "[Sandbox] "
 FACT_CHARS: Final = 500  # longer ones are a mistake or an attack
 
 _PAGE: Final = """\
@@ -81,12 +82,13 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:FACT_CHARS]
 
 
-def words(kind: str, language: str, facts: Mapping[str, str]) -> Words:
-    """What a mail of this kind says with these facts in it."""
+def words(kind: str, language: str, facts: Mapping[str, str], *, sandbox: bool = False) -> Words:
+    """What a mail of this kind says with these facts in it; of no real money, where it is the sandbox's."""
     said = LANGUAGES.get(language, ENGLISH).get(kind, ENGLISH[kind])
     clean = {name: one_line(value) for name, value in facts.items()}
     paragraphs = tuple(text.format_map(clean) for text in said.paragraphs)
-    return Words(said.subject.format_map(clean), paragraphs, said.button.format_map(clean))
+    subject = f"{SANDBOX if sandbox else ''}{said.subject.format_map(clean)}"
+    return Words(subject, paragraphs, said.button.format_map(clean))
 
 
 def message(

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-CODES: Final = frozenset(
+COUNTRIES: Final = frozenset(
     [
         "AD",
         "AE",

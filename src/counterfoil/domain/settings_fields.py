@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
-from counterfoil.domain import delivery, retry, routing_policy
 from counterfoil.domain.breaker import BreakerPolicy
+from counterfoil.domain.delivery import OPERATORS_MOST, PASSWORD_PLACE
+from counterfoil.domain.delivery import SETTINGS as SMTP_SETTINGS
+from counterfoil.domain.delivery import read as read_delivery
+from counterfoil.domain.retry import RETRIES_MOST
+from counterfoil.domain.retry import read as read_retries
+from counterfoil.domain.routing_policy import LATE, RULES_MOST
+from counterfoil.domain.routing_policy import read as read_routing
 from counterfoil.domain.settings import REFUND_REASONS
 from counterfoil.domain.settings_rules import (
     AMOUNTS,
@@ -122,7 +128,7 @@ FIELDS: Final = (
     Field("securityEnhancements.transactionMonitoring", FLAG, "payments are watched, and alerts raised", default=False, awaits="monitoring"),
     Field("productionSettings.liveMode", FLAG, "new payments are live; the other of the two follows where it is not named", default=False),
     Field("productionSettings.sandboxMode", FLAG, "new payments are of the sandbox", default=True),
-    Field("productionSettings.paymentRetryAttempts", whole(0, retry.RETRIES_MOST), "further attempts after a decline", default=0),
+    Field("productionSettings.paymentRetryAttempts", whole(0, RETRIES_MOST), "further attempts after a decline", default=0),
     Field("productionSettings.failedPaymentNotification", FLAG, "customer and operators are told of a final failure, once", default=True),
     Field("business.name", text(100), "the name customers see", default="Your shop"),
     Field("business.country", COUNTRY, "where the business is", optional=True, awaits="receipts"),
@@ -131,24 +137,24 @@ FIELDS: Final = (
     Field("business.defaultCurrency", CURRENCY, "in which a bare number of a threshold counts, when it is set", default="USD"),
     Field("business.financialYearStart", DAY_OF_YEAR, "of number series", default="01-01", awaits="receipts"),
     Field("routing.order", several(one_of(*GATEWAYS), len(GATEWAYS)), "the order of preference where no rule holds", default=[], optional=True),
-    Field("routing.rules", Rule(f"list of at most {routing_policy.RULES_MOST} rules", as_it_is), "the first rule that holds names the gateways", default=[], optional=True),
+    Field("routing.rules", Rule(f"list of at most {RULES_MOST} rules", as_it_is), "the first rule that holds names the gateways", default=[], optional=True),
     Field("routing.breaker.failures", whole(1, 1_000), "failures in a row after which a gateway is left alone", default=BreakerPolicy().failures, optional=True),
     Field("routing.breaker.openSeconds", whole(1, 3_600), "for how long", default=BreakerPolicy().open_s, optional=True),
-    Field("routing.lateAuthorization", one_of(*routing_policy.LATE), "what becomes of an authorisation on a fenced attempt", default="leave", optional=True),
+    Field("routing.lateAuthorization", one_of(*LATE), "what becomes of an authorisation on a fenced attempt", default="leave", optional=True),
     Field(
         "delivery.smtp",
-        Rule(f"object: {', '.join(delivery.SETTINGS)}", as_it_is),
+        Rule(f"object: {', '.join(SMTP_SETTINGS)}", as_it_is),
         "the mail server; the password is a secret, and null means no mail is sent",
         optional=True,
     ),
-    Field("delivery.operators", several(EMAIL, delivery.OPERATORS_MOST), "who is told of final failures", default=[], optional=True),
+    Field("delivery.operators", several(EMAIL, OPERATORS_MOST), "who is told of final failures", default=[], optional=True),
     Field("delivery.sms", NOTHING, "the SMS carrier", optional=True, awaits="receipts"),
     Field("delivery.quietHours", record(**{"from": TIME_OF_DAY, "to": TIME_OF_DAY}), "when customers are not written to, in the time zone of the business", optional=True, awaits="receipts"),
     Field("monitoring.onError", one_of("allow", "review", "block"), "what becomes of a payment that could not be weighed", default="allow", awaits="monitoring"),
 )  # fmt: skip
 
 # Secrets that are part of a field: they stand in the document, as the vault has sealed them for this place.
-SEALED_PARTS: Final = {"delivery.smtp.password": delivery.PASSWORD_PLACE}
+SEALED_PARTS: Final = {"delivery.smtp.password": PASSWORD_PLACE}
 # Sections that have no field yet; endpoints of outgoing webhooks are kept under /api/payments/endpoints.
 EMPTY: Final = ("outgoingWebhooks", "retention")
 
@@ -173,6 +179,6 @@ TREE: Final = _grown()
 
 def read_sections(document: Mapping[str, Any]) -> None:
     """Have each section read by the rules of its own noun. Raises InvalidRequestError, which names the field."""
-    routing_policy.read(document.get("routing", {}), GATEWAYS)
-    retry.read(document)
-    delivery.read(document)
+    read_routing(document.get("routing", {}), GATEWAYS)
+    read_retries(document)
+    read_delivery(document)

@@ -7,7 +7,9 @@ from difflib import get_close_matches
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-from counterfoil.domain import countries, cron, delivery
+from counterfoil.domain.countries import COUNTRIES
+from counterfoil.domain.cron import fault
+from counterfoil.domain.delivery import is_address
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.money import EXPONENT, MAX_MINOR
 
@@ -163,8 +165,8 @@ def _amounts(value: Any, where: str) -> dict[str, int]:
 def _cron(value: Any, where: str) -> str:
     if not _one_line(value) or not value.isascii():
         raise wrong(where, "must be a cron expression, as 0 3 * * *")
-    if fault := cron.fault(value):
-        raise wrong(where, fault)
+    if what := fault(value):
+        raise wrong(where, what)
     return " ".join(value.split())
 
 
@@ -200,14 +202,14 @@ FLAG: Final = Rule("true or false", _flag)
 AMOUNTS: Final = Rule("minor units by currency, or one number of the default currency", _amounts)
 CRON: Final = Rule("cron expression of five fields", _cron, text=True)
 ZONE: Final = _matching("a time zone of the IANA list, as Asia/Kolkata", _is_zone)
-COUNTRY: Final = _matching("a country of ISO 3166, as IN", countries.CODES.__contains__)
+COUNTRY: Final = _matching("a country of ISO 3166, as IN", COUNTRIES.__contains__)
 CURRENCY: Final = _matching("a currency of ISO 4217, as INR", EXPONENT.__contains__)
 LOCALE: Final = _matching("a locale, as en or hi-IN", lambda text: bool(_LOCALE.fullmatch(text)))
 DAY_OF_YEAR: Final = _matching("a day of every year, MM-DD", _is_day)
 TIME_OF_DAY: Final = _matching(
     "a time of day, HH:MM", lambda text: bool(re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text))
 )
-EMAIL: Final = _matching("an e-mail address", delivery.is_address)
+EMAIL: Final = _matching("an e-mail address", is_address)
 NOTHING: Final = Rule("null, as yet", _nothing)
 SECRET: Final = Rule(
     f"text of at most {SECRET_CHARS} printable ASCII characters without spaces", as_it_is, text=True

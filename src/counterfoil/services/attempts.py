@@ -157,7 +157,7 @@ async def begin_confirm(ctx: Context, conn: Connection, family: Family, attempt:
         raise WrongStateError(
             command="confirm", state="unknown", because="an earlier call has not been settled; sync first"
         ) from None
-    await standing.confirming(ctx, conn, family.payment)
+    await standing.confirming(ctx, conn, family)
     return call
 
 

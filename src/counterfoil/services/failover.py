@@ -98,6 +98,7 @@ async def plan(
         conn,
         payment.id,
         planned_gateway=choice.gateway,
+        saved_method=None,  # from here on the customer is there
         next_check_at=ctx.now() + standing.FIRST_CHECK,
         checks=0,
     )

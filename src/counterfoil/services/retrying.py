@@ -14,6 +14,7 @@ import structlog
 
 from counterfoil.domain.attempt import ENDED, AttemptState
 from counterfoil.domain.call import Verb
+from counterfoil.domain.fact import Kind as Said
 from counterfoil.domain.retry import Kind, Retry, State
 from counterfoil.domain.routing import Choice
 from counterfoil.gateways.base import Method
@@ -29,6 +30,9 @@ from counterfoil.store.payments import Family
 AT_ONCE: Final = 20
 # When a try comes again that could not be made, or whose process died: past all calls of one that still runs.
 AGAIN: Final = timedelta(minutes=2)
+# How long a customer may be with their bank, and how long one whose bank takes its time is left alone.
+MEANWHILE: Final = timedelta(hours=1)
+PROGRESS: Final = planning.DECLINES | {Said.ATTEMPT_ACTION, Said.ATTEMPT_PROCESSING, Said.CHARGE_CREATED}
 
 log = structlog.get_logger()
 
@@ -54,8 +58,25 @@ async def carry_out(ctx: Context, payment_id: str) -> None:
         await _invite(ctx, payment_id)
         return
     family = await settling.sync(ctx, payment_id)  # the customer may have paid meanwhile
-    if family.planned is not None and not standing.unknown(family):
-        await _charge(ctx, family, family.planned)
+    planned = family.planned
+    if planned is None or standing.unknown(family):
+        return
+    if _is_at_it(ctx, family, planned):
+        async with ctx.db.transaction() as conn:
+            await retries.update(conn, planned, next_check_at=ctx.now() + MEANWHILE)
+        return
+    await _charge(ctx, family, planned)
+
+
+def _is_at_it(ctx: Context, family: Family, planned: Retry) -> bool:
+    """Whether the customer is paying meanwhile: their bank takes its time, or asks them something."""
+    living = {a.id for a in family.attempts if a.state not in ENDED and a.id != planned.attempt_id}
+    said = [fact for fact in family.facts if fact.attempt_id in living and fact.kind in PROGRESS]
+    if not said:
+        return False
+    last = max(said, key=lambda fact: (fact.said_at, fact.kind in planning.DECLINES))
+    asked = last.kind is Said.ATTEMPT_ACTION and ctx.now() < last.said_at + MEANWHILE
+    return asked or last.kind in {Said.ATTEMPT_PROCESSING, Said.CHARGE_CREATED}
 
 
 async def _invite(ctx: Context, payment_id: str) -> None:

@@ -92,7 +92,7 @@ async def _bring(ctx: Context, smtp: Smtp, mail: Mail, said: Said) -> Came:
     language = ctx.directory.delivery.language
     try:
         message = documents.message(
-            documents.words(said.kind, language, said.facts),
+            documents.words(said.kind, language, said.facts, sandbox=mail.mode == "sandbox"),
             id_=mail.id,
             sender=smtp.sender,
             sender_name=ctx.merchant_name,

@@ -157,16 +157,24 @@ async def touch(ctx: Context, conn: Connection, family: Family) -> None:
     await publishing.payment(ctx, conn, replace(family, payment=payment), before=payment.status)
 
 
-async def confirming(ctx: Context, conn: Connection, payment: Payment) -> None:
+async def confirming(ctx: Context, conn: Connection, family: Family) -> None:
     """A confirmation is about to leave: the payment is pending, and is asked about soon, should no answer come."""
-    now = ctx.now()
-    await payments.update(
-        conn,
-        payment.id,
-        status=Status.PENDING.value,
+    before, now = family.payment, ctx.now()
+    after = replace(
+        before,
+        status=Status.PENDING,
         next_check_at=now + FIRST_CHECK,
         checks=0,
-        version=payment.version + 1,
+        version=before.version + 1,
         updated_at=now,
     )
-    await publishing.payment(ctx, conn, await payments.get(conn, payment.id), before=payment.status)
+    await payments.update(
+        conn,
+        after.id,
+        status=after.status.value,
+        next_check_at=after.next_check_at,
+        checks=after.checks,
+        version=after.version,
+        updated_at=after.updated_at,
+    )
+    await publishing.payment(ctx, conn, replace(family, payment=after), before=before.status)

@@ -29,7 +29,7 @@ LINES = [
 
 
 def settings_of(customer: Customer) -> str:
-    [form] = Page(customer.get()).all("form")
+    form = next(form for form in Page(customer.get()).all("form") if form.get("id") == "pay")
     return form["data-settings"] or ""
 
 

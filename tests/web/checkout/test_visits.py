@@ -155,7 +155,7 @@ def request(**headers: str) -> Request:
         ({"sec_fetch_site": "same-origin", "origin": "https://pay.shop.example"}, True),
         ({"origin": "https://pay.shop.example"}, True),
         ({"origin": "http://inside:8400", "host": "inside:8400"}, True),
-        ({"sec_fetch_site": "same-origin", "origin": "null"}, True),
+        ({"sec_fetch_site": "same-origin", "origin": "null"}, False),
         ({}, False),
         ({"sec_fetch_site": "same-site"}, False),
         ({"sec_fetch_site": "cross-site"}, False),
@@ -180,3 +180,17 @@ def test_methods_that_a_page_does_not_take_are_refused(service):
     for method, path in (("POST", ""), ("GET", "/confirm"), ("PUT", ""), ("DELETE", "/return")):
         answer = call(service.url, method, customer.page + path, headers={"cookie": customer.cookie})
         assert answer.status == 405
+
+
+@pytest.mark.parametrize(
+    ("headers", "ours"),
+    [
+        ({"sec_fetch_site": "same-origin", "origin": "null"}, True),
+        ({"sec_fetch_site": "same-origin", "origin": "https://pay.shop.example"}, True),
+        ({"sec_fetch_site": "cross-site", "origin": "null"}, False),
+        ({"origin": "null"}, False),
+        ({}, False),
+    ],
+)
+def test_a_form_of_ours_may_hide_where_it_stands(headers, ours):
+    assert visits.by_our_form(request(**headers), "https://pay.shop.example/shop") is ours

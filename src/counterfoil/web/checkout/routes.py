@@ -141,7 +141,7 @@ class Checkout:
     async def change_gateway(self, request: Request) -> Response:
         """The customer takes another way to pay: a plain form, so that it works without scripts."""
         visit = await self._visit(request)
-        if visits.same_origin(request, self._ctx.public_url):
+        if visits.by_our_form(request, self._ctx.public_url):
             form = await request.form(max_files=0, max_fields=1)
             wanted = str(form.get("gateway", ""))
             if wanted in {choice.gateway for choice in failover.others(self._ctx, visit.family)}:

@@ -65,10 +65,14 @@ def same_origin(request: Request, public_url: str) -> bool:
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site not in {None, "same-origin"} or (site is None and origin is None):
         return False
-    if site == "same-origin" and origin == "null":
-        return True  # our pages tell nobody where they are, and a browser then hides a form's origin
     ours = {_host(public_url), request.headers.get("host", "").lower()} - {""}
     return origin is None or _host(origin) in ours
+
+
+def by_our_form(request: Request, public_url: str) -> bool:
+    """The same for a plain form: our pages tell nobody where they are, and a browser then hides a form's origin too."""
+    hidden = (request.headers.get("sec-fetch-site"), request.headers.get("origin")) == ("same-origin", "null")
+    return hidden or same_origin(request, public_url)
 
 
 def _host(url: str) -> str:
