@@ -20,7 +20,7 @@ from counterfoil.services.context import Context, House
 from counterfoil.services.inbox import Writer
 from counterfoil.web import hooks
 
-# A process does it beside the worker's sweeps.
+# The house does it in a task of its own; one whose time stands still has to be told.
 KEEP_HEALTH = "keep health"
 
 
@@ -101,7 +101,7 @@ class Desk:
             await conn.execute("DELETE FROM pgqueuer WHERE id = $1", job.id)
 
     async def sweep(self, name: str) -> None:
-        """One of `sweeps()`, once."""
+        """One of `sweeps()`, or KEEP_HEALTH, once."""
         if name == KEEP_HEALTH:
             async with self._keeping:  # a process has one task for it
                 await self._ctx.health.write()
@@ -111,5 +111,5 @@ class Desk:
 
 
 def sweeps() -> list[str]:
-    """The names of what a process does from time to time."""
-    return [*worker.SWEEPS, KEEP_HEALTH]
+    """The names of what the worker does from time to time."""
+    return list(worker.SWEEPS)

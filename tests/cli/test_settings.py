@@ -3,11 +3,14 @@
 import io
 import json
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service import Service
+from database import Postgres, folder, memory
+from service import Service, environment, serving
 
 
 def said(run: Any, *arguments: str, **variables: Any) -> Any:
@@ -15,6 +18,24 @@ def said(run: Any, *arguments: str, **variables: Any) -> Any:
     assert ran.status == 0, ran.err
     # In this process the log stays as pytest has it, on the same stream.
     return json.loads("\n".join(line for line in ran.out.splitlines() if " event=" not in line))
+
+
+@pytest.fixture(scope="module")
+def own_key() -> Iterator[Path]:
+    with folder(memory()) as path:
+        yield path / "key"
+
+
+@pytest.fixture(scope="module")
+def service(fast_postgres: Postgres, own_key: Path) -> Iterator[Service]:
+    """One of these tests' own: settings are everybody's."""
+    with serving(fast_postgres, key_file=own_key) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def environ(service: Service, own_key: Path) -> dict[str, str]:
+    return environment(service.sandbox, service.database_url, own_key, public_url=service.url)
 
 
 @pytest.fixture
@@ -92,6 +113,23 @@ def test_a_secret_comes_by_the_standard_input_or_a_file_and_never_as_an_argument
     )
     missing = run("settings", "set", path, "--from-file", str(tmp_path / "none"))
     assert "cannot be read" in missing.err
+
+
+def test_keys_of_another_account_are_told_so_beside_a_file(run, tmp_path, service: Service):
+    service.create(gateway="stripe")
+    own, file = service.sandbox.config, tmp_path / "keys.json"
+    keys = {"secretKey": "sk_test_counterfoil_other", "publishableKey": "pk_test_counterfoil_other"}
+    file.write_text(
+        json.dumps({"paymentGateways": {"stripe": keys | {"webhookSecret": "whsec_counterfoil_other"}}})
+    )
+    shown = said(run, "set", "--file", str(file), "--another-account")["paymentGateways"]["stripe"]
+    assert [shown[name]["last4"] for name in keys] == ["ther", "ther"]
+    first = {"secretKey": own.stripe_secret_key, "publishableKey": own.stripe_publishable_key}
+    file.write_text(json.dumps({"paymentGateways": {"stripe": first}}))
+    back = said(run, "set", "--file", str(file))["paymentGateways"][
+        "stripe"
+    ]  # the gateway tells whose they are
+    assert (back["secretKey"]["last4"], back["webhookSecret"]["last4"]) == ("dbox", "dbox")
 
 
 @pytest.mark.parametrize(

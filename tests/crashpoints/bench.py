@@ -2,11 +2,12 @@
 
 import asyncio
 import multiprocessing
+import signal
 import tempfile
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -42,6 +43,10 @@ AFTERWARDS: Final = (31.0, 61.0, 121.0, 3_700.0, 7_300.0, 25 * 3600.0, 3 * 86400
 ROUNDS: Final = 20
 
 
+class GoneError(Exception):
+    """The client did not come back for its answer."""
+
+
 class DiedError(Exception):
     """The process ended before it answered."""
 
@@ -73,6 +78,7 @@ class Run:
     def __init__(self, room: Room, own: Database, *, ends_at: int | None, without: str | None) -> None:
         self.gateways = Gateways(seed=1)
         room.put(self.gateways)
+        self.patient = True
         self.points: list[str] = []
         self.deaths = 0
         self._room, self._own, self._without = room, own, without
@@ -95,6 +101,8 @@ class Run:
             try:
                 said: Said = self._do("request", "POST", path, asked or {}, headers)
             except DiedError:
+                if not self.patient:
+                    raise GoneError from None
                 self.gateways.advance(LEASE_S)
                 continue
             if said.status < 500 and "in_flight" not in said.body.decode():
@@ -188,6 +196,8 @@ class Run:
             answer, passed = pipe.recv()
         except (EOFError, OSError):
             self._process.join()
+            if self._process.exitcode != -signal.SIGKILL:
+                raise AssertionError(f"the process broke over {what}: {self._process.exitcode}") from None
             self.deaths += 1
             self._start(None)
             raise DiedError(what) from None
@@ -202,7 +212,8 @@ def run(
     """One run of a scenario, ended at a point or at none."""
     with room.postgres.database(template=room.template) as own:
         one = Run(room, own, ends_at=ends_at, without=without)
-        scenario(one)
+        with suppress(GoneError):
+            scenario(one)
         return Ran(one.settle(), one.points, one.deaths > 0)
 
 

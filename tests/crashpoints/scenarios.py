@@ -15,6 +15,7 @@ class Client(Protocol):
     """One who uses the service and repeats what is not answered."""
 
     gateways: Gateways
+    patient: bool  # whether it repeats what is not answered
 
     def post(self, path: str, asked: Any = None) -> Any: ...
     def create(self, currency: str, **asked: Any) -> Any: ...
@@ -44,6 +45,19 @@ def create_while_razorpay_is_dark(client: Client) -> None:
 def create_while_stripe_is_dark(client: Client) -> None:
     client.gateways.world.faults.add("stripe", "*", "refuse", times=None)
     client.create("USD")
+
+
+def create_in_the_dark_and_never_come_back(client: Client) -> None:
+    """The client does not repeat itself: what it began is brought to an end without it."""
+    client.patient = False
+    client.gateways.world.faults.add("stripe", "*", "refuse", times=None)
+    client.create("USD")
+
+
+def pay_and_never_come_back(client: Client) -> None:
+    client.patient = False
+    payment = client.create("USD", capture="manual", payment_method="pm_card_visa", confirm=True)
+    client.post(f"/api/payments/{payment['id']}/capture")
 
 
 def confirm_at_stripe(client: Client) -> None:
@@ -134,6 +148,8 @@ SCENARIOS: Final[dict[str, Callable[[Client], None]]] = {
         create_and_confirm,
         create_while_razorpay_is_dark,
         create_while_stripe_is_dark,
+        create_in_the_dark_and_never_come_back,
+        pay_and_never_come_back,
         confirm_at_stripe,
         decline_then_confirm,
         confirm_without_an_answer,

@@ -217,6 +217,10 @@ ROOMS = (
 )
 # Modules of these rooms where a slash joins the parts of a path, or a number that is no amount is a fraction.
 APART = {
+    "domain/endpoint.py": "how much a wait before a delivery is tried again may differ, as a fraction of it",
+    "services/delivering.py": "the wait before a delivery is tried again, in seconds",
+    "services/hands.py": "when an endpoint may be called next, in seconds",
+    "services/recovering.py": "half of a window of time",
     "sandbox/stripe/carrier.py": "the wait before a webhook is sent again, in seconds",
     "sandbox/stripe/pages.py": "paths of templates",
     "sandbox/razorpay/checkout.py": "paths of templates",

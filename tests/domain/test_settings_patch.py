@@ -106,6 +106,7 @@ WRONG = [
     ("delivery.operators > 0", ["no address"], "must be an e-mail address"),
     ("delivery.smtp > host", {"port": 25, "from": "a@b.example"}, "must be the name or address"),
     ("delivery.smtp > hots", {"hots": "mail.example"}, "is not a setting"),
+    ("delivery.quietHours", "at night", "must be an object with from, to"),
     ("delivery.quietHours > to", {"from": "22:00"}, "is needed beside the rest"),
     ("delivery.quietHours > from", {"from": "25:00", "to": "07:00"}, "must be a time of day"),
     ("delivery.quietHours > till", {"from": "22:00", "till": "07:00"}, "there are from, to"),

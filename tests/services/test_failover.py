@@ -104,7 +104,10 @@ def test_after_a_decline_the_other_gateway_is_offered_and_takes_the_payment(serv
     assert stands(paid) == ("captured", [("stripe", "fenced"), ("razorpay", "won")])
     assert len(taken(service, paid)) == 1
     intents = service.sandbox.truth()["stripe"]["payment_intents"]
-    assert next(i for i in intents if i["id"] == made["attempts"][0]["gateway_reference"])["status"] == "canceled"
+    assert (
+        next(i for i in intents if i["id"] == made["attempts"][0]["gateway_reference"])["status"]
+        == "canceled"
+    )
 
 
 def test_nothing_else_is_offered_before_a_try_has_failed_or_where_the_caller_named_the_gateway(service):

@@ -142,7 +142,11 @@ def test_a_retry_that_comes_late_is_made_all_the_same(service):
     card = saved(service)
     declines(service, card, 1)
     made = service.create(**card)
-    pass_by(service, 20 * DAY)  # nobody was there to look after it
+    assert due_in(service, made) < datetime.fromisoformat(made["expires_at"]) - service.context.now()
+    service.advance(20 * DAY)  # nobody was there to look after it
+    service.run(sweeping.due_payments(service.context))
+    assert service.payment(made["id"])["status"] == "pending"
+    service.run(retrying.due_retries(service.context))
     assert service.payment(made["id"])["status"] == "captured"
 
 

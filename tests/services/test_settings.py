@@ -23,7 +23,7 @@ from counterfoil.domain.errors import (
     NotPermittedError,
     WrongStateError,
 )
-from counterfoil.services import accounts, adopting
+from counterfoil.services import accounts, adopting, credentials
 from counterfoil.services import settings as service
 from counterfoil.services.context import Context
 from counterfoil.services.payments import Caller
@@ -185,6 +185,23 @@ async def test_changes_of_several_processes_at_once_lose_nothing(database_url, t
         shown = await service.read(houses[0])
         assert shown["refundProcessing"]["refundThreshold"] == {code: n for n, code in enumerate(codes)}
         assert shown["version"] == 1 + len(codes)
+
+
+async def test_keys_of_a_mode_that_changes_meanwhile_are_not_taken(database_url, tmp_path, monkeypatch):
+    async with AsyncExitStack() as stack:
+        here, there = [await house(stack, database_url, tmp_path / "key") for _ in range(2)]
+        asked = credentials.whose
+
+        async def slowly(*about: Any) -> Any:
+            monkeypatch.setattr(credentials, "whose", asked)
+            await change(there, {"productionSettings": {"liveMode": True}})
+            return await asked(*about)
+
+        monkeypatch.setattr(credentials, "whose", slowly)
+        keys = {"paymentGateways": {"stripe": {"webhookSecret": "whsec_counterfoil_of_the_sandbox"}}}
+        with pytest.raises(WrongStateError, match="the mode just changed"):
+            await change(here, keys, "live")
+        assert (await service.read(here))["paymentGateways"]["stripe"]["webhookSecret"]["set"] is False
 
 
 async def test_keys_replaced_by_two_at_once_are_replaced_by_one(database_url, tmp_path):

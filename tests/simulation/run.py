@@ -14,7 +14,7 @@ from agreement import Verdict, compare
 from asgi import Said, ask
 from counterfoil.gateways.http import Answer, Lost, Request, Unsent
 from counterfoil.sandbox.webhooks import Delivery
-from desk import Desk, Job, sweeps
+from desk import KEEP_HEALTH, Desk, Job, sweeps
 from sandbox_by_hand import Gateways
 from simulation import fates
 from simulation.clients import Shop
@@ -25,6 +25,7 @@ from simulation.turns import DOING, PROCESS, Process, Turns, Waiter
 T = TypeVar("T")
 
 PROCESSES: Final = 2
+SWEEPS: Final = (*sweeps(), KEEP_HEALTH)
 SHOPS: Final = 3  # at most
 STEPS: Final = 600  # before the faults end and everything is left to settle
 DEATHS: Final = 3
@@ -119,7 +120,7 @@ class Run:
             "turn": (self._turns.waiting or self._able(), self._turn),
             "webhook": (letters, lambda: self._deliver(self.chance.choice(letters))),
             "job": (jobs, lambda: self._work(self.chance.choice(jobs))),
-            "sweep": (True, lambda: self._sweep(self.chance.choice(sweeps()))),
+            "sweep": (True, lambda: self._sweep(self.chance.choice(SWEEPS))),
             "arrive": (self._late, self._arrive),
             "late yes": (undecided, lambda: self._say_yes_late(self.chance.choice(undecided))),
             "dashboard": (held, lambda: self._capture_by_hand(self.chance.choice(held))),
@@ -257,7 +258,7 @@ class Run:
         for seconds in AFTERWARDS:
             await self._rest()
             self._advance(seconds)
-            for name in sweeps():
+            for name in SWEEPS:
                 await self._sweep(name)
         await self._rest()
         if not all(shop.done() for shop in self._shops):

@@ -110,6 +110,7 @@ async def test_many_families_come_in_the_order_asked_for(ctx: Context):
 
 async def full(ctx: Context, conn: Connection) -> Family:
     """A stored family in which every field once has a value that is hard to carry, and once none where it may."""
+    # Due at THEN already, so that a call that begins brings nothing forward.
     due = builders.payment(ctx, amount=HUGE, description=TEXT, customer=NESTED, next_check_at=THEN)
     await payments.insert(conn, due)
     attempts = (

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 from zoneinfo import ZoneInfo
 
 from counterfoil.domain.countries import COUNTRIES
@@ -187,9 +187,8 @@ def _is_day(value: str) -> bool:
     return 1 <= int(day) <= _MONTH_DAYS[int(month) - 1]
 
 
-def _nothing(value: Any, where: str) -> None:
-    if value is not None:
-        raise wrong(where, "cannot be configured yet; it must be null")
+def _nothing(_value: Any, where: str) -> NoReturn:
+    raise wrong(where, "cannot be configured yet; it must be null")
 
 
 def as_it_is(value: Any, where: str) -> Any:

@@ -52,7 +52,9 @@ async def place(
     )
     await payments.insert_attempt(conn, attempt)
     call = await calling.begin(ctx, conn, attempt, Verb.OPEN)
-    return replace(family, attempts=(*family.attempts, attempt), calls=(*family.calls, call)), call
+    family = replace(family, attempts=(*family.attempts, attempt), calls=(*family.calls, call))
+    # A payment whose other attempts have all ended lives again, and is looked after should this process die.
+    return await standing.recompute(ctx, conn, family), call
 
 
 def _flag(family: Family, gateway: Gateway) -> str:

@@ -137,7 +137,8 @@ def _payment_after(ctx: Context, family: Family) -> Payment:
         return replace(after, next_check_at=None, checks=0)
     if new is payment.status and payment.next_check_at is not None:
         return after
-    first = payment.expires_at if new is Status.CREATED else ctx.now() + FIRST_CHECK
+    waits_for_customer = new is Status.CREATED and not family.unsettled
+    first = payment.expires_at if waits_for_customer else ctx.now() + FIRST_CHECK
     return replace(after, next_check_at=first, checks=0)
 
 

@@ -199,7 +199,10 @@ def test_a_token_that_stripe_does_not_know_charges_nothing(service):
 def test_what_razorpays_window_signed_is_captured_and_may_be_sent_again(service):
     customer = arrive(service, 50_000, "INR")
     signed = service.pay_razorpay(order_of(service, customer))
-    assert customer.post(signed).json["status"] in {"paid", "pending"}  # the worker may be capturing it just now
+    assert customer.post(signed).json["status"] in {
+        "paid",
+        "pending",
+    }  # the worker may be capturing it just now
     service.until(customer.id, "captured")
     assert customer.post(signed).json["status"] == "paid"
     assert service.payment(customer.id)["amount_captured"] == 50_000
