@@ -12,6 +12,7 @@ import pytest
 from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.services import retrying, sweeping
 from database import Postgres
+from postbox import postbox
 from service import Service, Weak, call, serving
 
 POOR = "pm_card_chargeDeclinedInsufficientFunds"
@@ -200,6 +201,19 @@ def test_a_cancel_ends_the_plan(service):
     assert decisions(service, after)[-1] == "payment.retry_cancelled"
 
 
+def test_a_cancel_that_is_not_through_yet_ends_the_plan_too(service):
+    card = saved(service)
+    declines(service, card, 1)
+    made = service.create(**card)
+    service.sandbox.fault("stripe", "payment_intents.cancel", "error_5xx_before", times=1)
+    asked = service.post(f"/api/payments/{made['id']}/cancel").json
+    assert (asked["status"], asked["retry"]) == ("pending", None)
+    pass_by(service, 2 * DAY)
+    pass_by(service, 120)
+    after = service.payment(made["id"])
+    assert (after["status"], len(after["attempts"])) == ("cancelled", 1)
+
+
 def test_a_customer_who_pays_meanwhile_is_not_charged_again(service):
     card = saved(service)
     declines(service, card, 1)
@@ -354,3 +368,18 @@ def test_the_method_is_told_to_nobody(service):
 def test_only_a_saved_method_is_charged_with_the_customer_away(service, body):
     refused = service.create(status=422, off_session=True, **body)
     assert "off_session needs payment_method" in refused["detail"]
+
+
+def test_the_worker_makes_the_tries_and_the_mails_by_itself(fast_postgres):
+    with postbox() as box, serving(fast_postgres) as service:
+        settings(service, attempts=2)
+        smtp = {"host": box.host, "port": box.port, "security": "none", "from": "shop@shop.example"}
+        service.change_settings({"delivery": {"smtp": smtp}})
+        card = saved(service)
+        declines(service, card, 1)
+        made = service.create(**card)
+        wanted = {"payment_method": "pm_card_authenticationRequired", "off_session": True, "confirm": True}
+        service.create(**wanted, customer={"email": "anna@example.com"})
+        service.eventually(lambda: box.to("anna@example.com"))
+        service.advance(DAY + 60)
+        assert len(taken(service, service.until(made["id"], "captured"))) == 1

@@ -26,13 +26,22 @@ HOLD_MINUTES: Final = 7200
 
 
 async def place(
-    ctx: Context, conn: Connection, family: Family, choice: Choice, *, account_id: str | None = None
+    ctx: Context,
+    conn: Connection,
+    family: Family,
+    choice: Choice,
+    *,
+    id_: str | None = None,
+    account_id: str | None = None,
 ) -> tuple[Family, Call]:
-    """Write the attempt and the intent to open it: at the account that takes new payments, or at a named one."""
+    """Write the attempt and the intent to open it: at the account that takes new payments, or at a named one.
+
+    `id_` is the attempt's, where it had to be known before.
+    """
     payment, directory = family.payment, ctx.directory
     gateway = directory.gateway(account_id) if account_id else directory.active(choice.gateway, payment.mode)
     attempt = Attempt(
-        id=ctx.new_id("attempt"),
+        id=id_ or ctx.new_id("attempt"),
         payment_id=payment.id,
         number=len(family.attempts) + 1,
         account_id=gateway.account_id,

@@ -134,16 +134,14 @@ def _free(family: Family, planned: Retry) -> bool:
 
 async def _place(ctx: Context, conn: Connection, family: Family, planned: Retry) -> tuple[Family, Call]:
     """An attempt at the account where the method is saved, even where that takes no new payments any more."""
-    before = family.attempt(planned.after_attempt_id)
+    before, opened = family.attempt(planned.after_attempt_id), ctx.new_id("attempt")
+    await retries.update(conn, planned, attempt_id=opened)
+    family = family.with_retry(replace(planned, attempt_id=opened))
     reason = (
         f"further try {planned.number} of {planned.out_of}, after {planned.reason}: the same saved method"
     )
-    family, call = await attempts.place(
-        ctx, conn, family, Choice(before.gateway, reason), account_id=before.account_id
-    )
-    opened = family.attempts[-1].id
-    await retries.update(conn, planned, attempt_id=opened)
-    return family.with_retry(replace(planned, attempt_id=opened)), call
+    choice = Choice(before.gateway, reason)
+    return await attempts.place(ctx, conn, family, choice, id_=opened, account_id=before.account_id)
 
 
 async def _begin(ctx: Context, conn: Connection, family: Family) -> Call | None:

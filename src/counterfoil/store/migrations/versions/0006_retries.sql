@@ -25,7 +25,8 @@ CREATE TABLE retries (
     ended_at          timestamptz,
     PRIMARY KEY (payment_id, number),
     FOREIGN KEY (after_attempt_id, payment_id) REFERENCES attempts (id, payment_id),
-    FOREIGN KEY (attempt_id, payment_id) REFERENCES attempts (id, payment_id),
+    -- deferred: the try knows its attempt before that is written, so that the plan is not taken for another's
+    FOREIGN KEY (attempt_id, payment_id) REFERENCES attempts (id, payment_id) DEFERRABLE INITIALLY DEFERRED,
     CHECK (number <= out_of),
     CHECK ((kind = 'charge') = (method_ref IS NOT NULL)),
     CHECK ((state = 'planned') = (next_check_at IS NOT NULL)),
