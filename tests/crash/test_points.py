@@ -12,7 +12,7 @@ from database import Postgres
 pytestmark = pytest.mark.crash
 
 # Every so manyth point of each scenario; `make crash` takes them all.
-EVERY = 11
+EVERY = 37
 
 
 @pytest.fixture(scope="module")

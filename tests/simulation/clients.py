@@ -81,7 +81,7 @@ class Shop:
             "capture": chance.choice(["automatic", "automatic", "manual"]),
             "reference": self._order,
         }
-        if chance.random() < 0.4:  # charged at once
+        if chance.random() < 0.5:  # charged at once
             asked |= {"payment_method": self._stripe_method(), "confirm": True}
         elif chance.random() < 0.3:
             asked["gateway"] = "stripe"

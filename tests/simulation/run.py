@@ -28,7 +28,7 @@ PROCESSES: Final = 2
 SWEEPS: Final = (*sweeps(), KEEP_HEALTH)
 SHOPS: Final = 3  # at most
 STEPS: Final = 600  # before the faults end and everything is left to settle
-DEATHS: Final = 3
+DEATHS: Final = 4
 # What happens in one step, and how often, where it can happen.
 HAPPENINGS: Final = {
     "turn": 60,
@@ -39,7 +39,7 @@ HAPPENINGS: Final = {
     "late yes": 2,
     "dashboard": 1,
     "sync": 1,
-    "death": 2,
+    "death": 5,
     "time": 4,
 }
 # While calls are under way time passes by seconds: a call is given up after thirty, and what is late arrives by then.

@@ -7,8 +7,8 @@ import pytest
 
 from simulation.command import summary, trace
 
-# COUNTERFOIL_TEST_SEEDS=2000 runs as many as a release does.
-SEEDS = int(os.environ.get("COUNTERFOIL_TEST_SEEDS", "200"))
+# COUNTERFOIL_TEST_SEEDS=1000 runs more of them: about four minutes on two cores.
+SEEDS = int(os.environ.get("COUNTERFOIL_TEST_SEEDS", "100"))
 PIECE = 50
 
 
@@ -21,8 +21,9 @@ def test_no_seed_charges_twice_loses_a_charge_or_leaves_anything_in_limbo(first:
 
 
 def test_without_idempotency_double_charges_are_found():
-    found = _alone(summary, range(1, 121), "idempotency")
-    assert found.double > 0
+    """It takes a death between a charge and its answer: about one seed in fifty has it."""
+    pieces = (range(first, first + PIECE) for first in range(1, 601, PIECE))
+    assert any(_alone(summary, seeds, "idempotency").double for seeds in pieces)
 
 
 def test_two_runs_of_a_seed_say_the_same_line_by_line():
