@@ -211,6 +211,8 @@ async def app(scope, receive, send):
         return
     raise ValueError("bad card 4242424242424242 with sk_live_counterfoil0123456789")
 
+app.state = None  # where an application keeps what its server must end first
+
 async def main():
     server = make_server(app, host="127.0.0.1", port=0)
     serving = asyncio.create_task(server.serve())

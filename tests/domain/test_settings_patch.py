@@ -252,3 +252,8 @@ def test_whatever_is_sent_is_taken_or_refused_with_a_sentence(path, value):
     else:
         said = "taken." if settle(settled) == settled else "taken, and otherwise the second time"
     assert said.endswith(".")
+
+
+def test_the_time_of_the_last_change_is_not_ours_to_write():
+    with pytest.raises(InvalidRequestError, match="updated_at is read only"):
+        expect({"updated_at": "2026-11-22T12:00:00Z"})
