@@ -4,11 +4,11 @@ from datetime import timedelta
 import pytest
 
 import builders
-from counterfoil.domain.call import Settled, Verb
+from counterfoil.domain.call import Call, Settled, Verb
 from counterfoil.services import calling
 from counterfoil.services.context import Context
 from counterfoil.store import calls, payments
-from counterfoil.store.calls import Call, CallInFlightError
+from counterfoil.store.calls import CallInFlightError
 from counterfoil.store.payments import Family
 
 

@@ -6,13 +6,12 @@ import pytest
 
 import builders
 from counterfoil.domain.attempt import Attempt, AttemptState
-from counterfoil.domain.call import Settled, Verb
+from counterfoil.domain.call import Call, Settled, Verb
 from counterfoil.domain.charge import Charge, ChargeState
 from counterfoil.domain.fact import Fact, Kind, Report
 from counterfoil.domain.money import Money
 from counterfoil.services.context import Context
 from counterfoil.store import calls, facts, payments
-from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
 from counterfoil.store.facts import Source
 from counterfoil.store.payments import Family

@@ -1,6 +1,12 @@
 """Calls that move money or make objects at a gateway, and how each may be repeated when its outcome is not known."""
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
+
+# A call without an outcome is asked about first after this long.
+FIRST_CHECK: Final = timedelta(seconds=30)
 
 
 class Verb(StrEnum):
@@ -28,3 +34,26 @@ class Settled(StrEnum):
     REFUSED = "refused"
     UNKNOWN = "unknown"
     ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One intent of ours: the row that is committed before its call leaves, and what became of it."""
+
+    id: str
+    payment_id: str
+    attempt_id: str
+    verb: Verb
+    key: str
+    charge_ref: str | None
+    amount: int | None
+    started_at: datetime
+    settled: Settled | None
+    settled_at: datetime | None
+    reads: int
+    message: str | None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its outcome is known. One on its way, or whose process died, has none yet."""
+        return self.settled not in {None, Settled.UNKNOWN}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from counterfoil.domain.money import Money
 
@@ -39,6 +39,10 @@ class Kind(StrEnum):
     @property
     def noun(self) -> str:
         return self.value.partition(".")[0]
+
+
+# A try failed, as it is told of the attempt and of the charge.
+DECLINES: Final = frozenset({Kind.ATTEMPT_DECLINED, Kind.CHARGE_FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from counterfoil.domain.attempt import ENDED, AttemptState
 from counterfoil.domain.charge import Charge, ChargeState
@@ -23,6 +23,10 @@ class Status(StrEnum):
     CAPTURED = "captured"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+# The customer can still pay.
+PAYABLE: Final = frozenset({Status.CREATED, Status.PENDING})
 
 
 class Command(StrEnum):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from counterfoil.domain.attempt import ENDED, Attempt, AttemptState
-from counterfoil.domain.call import Settled, Verb
+from counterfoil.domain.call import Call, Settled, Verb
 from counterfoil.domain.charge import Charge, ChargeState
 from counterfoil.domain.errors import NotSupportedError, WrongStateError
 from counterfoil.domain.payment import Status
@@ -14,7 +14,7 @@ from counterfoil.gateways.base import Accepted, Gateway, Method, Opening, Outcom
 from counterfoil.services import calling, standing
 from counterfoil.services.context import Context
 from counterfoil.store import calls, payments
-from counterfoil.store.calls import Call, CallInFlightError
+from counterfoil.store.calls import CallInFlightError
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
 
@@ -221,14 +221,23 @@ async def capture_due(ctx: Context, payment_id: str) -> Family:
             call = await calling.begin(ctx, conn, attempt, Verb.CAPTURE, charge_ref=charge.ref, amount=amount)
         except CallInFlightError:
             return family
-    gateway = ctx.directory.gateway(attempt.account_id)
-    money = replace(attempt.money, minor=amount)
-    outcome = await gateway.collect.capture(attempt.ref or "", charge.ref, money, key=call.key)
-    already = isinstance(outcome, Refused) and outcome.already
-    seen = await gateway.collect.look_up(attempt.ref or "") if already else None
+    return await capture(ctx, attempt, charge, call)
+
+
+async def capture(ctx: Context, attempt: Attempt, charge: Charge, call: Call) -> Family:
+    """Make the capture call whose intent is written."""
+    collect = ctx.directory.gateway(attempt.account_id).collect
+    money = replace(attempt.money, minor=call.amount or charge.amount)
+    outcome = await collect.capture(attempt.ref or "", charge.ref, money, key=call.key)
+    return await _record(ctx, attempt, call, outcome)
+
+
+async def _record(ctx: Context, attempt: Attempt, call: Call, outcome: Outcome) -> Family:
+    """Write what came of a call. Where it had been done before, what the gateway now says is its outcome."""
+    if isinstance(outcome, Refused) and outcome.already and attempt.ref is not None:
+        seen = await ctx.directory.gateway(attempt.account_id).collect.look_up(attempt.ref)
+        outcome = seen if isinstance(seen, Accepted) else outcome
     async with ctx.db.transaction() as conn:
-        if isinstance(seen, Accepted):
-            return await calling.settle(ctx, conn, call, seen)
         return await calling.settle(ctx, conn, call, outcome)
 
 
@@ -247,10 +256,7 @@ async def fence(ctx: Context, payment_id: str, attempt_id: str) -> Family:
         except CallInFlightError:
             return family
     outcome = await gateway.cancel.cancel(attempt.ref, key=call.key)
-    already = isinstance(outcome, Refused) and outcome.already
-    seen = await gateway.collect.look_up(attempt.ref) if already else None
-    async with ctx.db.transaction() as conn:
-        return await calling.settle(ctx, conn, call, seen if isinstance(seen, Accepted) else outcome)
+    return await _record(ctx, attempt, call, outcome)
 
 
 async def _fence_here(ctx: Context, conn: Connection, family: Family, attempt: Attempt) -> Family:

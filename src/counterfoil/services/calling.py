@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from counterfoil.domain.attempt import Attempt
-from counterfoil.domain.call import Settled, Verb
+from counterfoil.domain.call import Call, Settled, Verb
 from counterfoil.gateways.base import Accepted, Declined, Outcome, Refused
 from counterfoil.gateways.base import facts as reports_of
 from counterfoil.services import facts, standing
@@ -17,7 +17,6 @@ from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
 from counterfoil.services.facts import DisagreementError
 from counterfoil.store import calls, payments
-from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
 from counterfoil.store.facts import Source
 from counterfoil.store.payments import Family

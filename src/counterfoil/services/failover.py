@@ -6,21 +6,18 @@ it is read.
 """
 
 from dataclasses import replace
-from typing import Final
 
 from counterfoil.domain.attempt import ENDED, Attempt
+from counterfoil.domain.call import FIRST_CHECK, Call
 from counterfoil.domain.errors import CounterfoilError, NotSupportedError, WrongStateError
-from counterfoil.domain.payment import Payment, Status
+from counterfoil.domain.payment import PAYABLE, Payment
 from counterfoil.domain.routing import Choice
 from counterfoil.services import attempts, choosing, standing
 from counterfoil.services.auditing import decided
 from counterfoil.services.context import Context
 from counterfoil.store import payments
-from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
-
-PAYABLE: Final = frozenset({Status.CREATED, Status.PENDING})
 
 
 def offers(ctx: Context, family: Family) -> list[Choice]:
@@ -99,7 +96,7 @@ async def plan(
         payment.id,
         planned_gateway=choice.gateway,
         saved_method=None,  # from here on the customer is there
-        next_check_at=ctx.now() + standing.FIRST_CHECK,
+        next_check_at=ctx.now() + FIRST_CHECK,
         checks=0,
     )
     detail = {"from": left, "to": choice.gateway, "reason": choice.reason}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from counterfoil.domain import surplus
 from counterfoil.domain.errors import (
     CounterfoilError,
     DatabaseAwayError,
@@ -17,7 +16,7 @@ from counterfoil.domain.errors import (
 )
 from counterfoil.gateways.base import Event, Headers, UnreadableEventError
 from counterfoil.gateways.wire import plain
-from counterfoil.services import attempts, facts, health
+from counterfoil.services import facts, health, settling
 from counterfoil.services.accounts import Verifier
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
@@ -26,7 +25,6 @@ from counterfoil.store import accounts, audit, inbox, payments, queue
 from counterfoil.store.database import Connection
 from counterfoil.store.facts import Source
 from counterfoil.store.inbox import Delivery, Filter, Letter
-from counterfoil.store.payments import Family
 
 # Razorpay gives up after five seconds; a database that is away is told to it in two, so that it tries again.
 ANSWER_S: Final = 2.0
@@ -220,14 +218,9 @@ async def _learn(ctx: Context, conn: Connection, letter: Letter, event: Event) -
             ctx, conn, family.payment, kind="webhook_contradicts", subject=letter.id, sentence=str(lie)
         )
         return await _park(ctx, conn, letter, event, str(lie), payment_id=payment_id)
-    if attempts.to_capture(family) is not None or surplus.due(family) or _late(ctx, family):
+    if settling.is_due(ctx, family):
         await queue.enqueue(conn, queue.LOOK_AFTER, [payment_id])
     return await _end(ctx, conn, letter, "processed", None, type_=event.type, payment_id=payment_id)
-
-
-def _late(ctx: Context, family: Family) -> bool:
-    wanted = ctx.directory.routing.late_authorization == "refund"
-    return wanted and surplus.late(family, family.payment.winner_attempt_id) is not None
 
 
 async def _end(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from counterfoil.domain import routing
 from counterfoil.domain.attempt import Attempt, AttemptState
-from counterfoil.domain.call import Verb
+from counterfoil.domain.call import FIRST_CHECK, Call, Verb
 from counterfoil.domain.charge import ChargeState
 from counterfoil.domain.errors import (
     AmountNotValidError,
@@ -21,7 +21,7 @@ from counterfoil.domain.errors import (
     WrongStateError,
 )
 from counterfoil.domain.money import Money
-from counterfoil.domain.payment import COMMANDS, Command, Payment, Status
+from counterfoil.domain.payment import COMMANDS, PAYABLE, Command, Payment, Status
 from counterfoil.domain.routing import Choice, Feature
 from counterfoil.domain.routing_policy import Question
 from counterfoil.gateways.base import Method, Outcome
@@ -39,7 +39,6 @@ from counterfoil.services.auditing import decided
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Hold, Replay, Resume
 from counterfoil.store import payments
-from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
 
@@ -135,7 +134,7 @@ async def _resume(
             placed = await attempts.place(ctx, conn, family, choices[0])
     if placed is not None:
         return await _open(ctx, caller, *placed, choices[1:], new.method)
-    if new.method is None or family.payment.status not in {Status.CREATED, Status.PENDING}:
+    if new.method is None or family.payment.status not in PAYABLE:
         return Answer(family)
     return await confirm(ctx, caller, family.payment.id, new.method, since=held.since)
 
@@ -178,7 +177,7 @@ def _payment(ctx: Context, caller: Caller, new: NewPayment) -> Payment:
         cancel_requested_at=None,
         capture_requested=None,
         expires_at=now + EXPIRES,
-        next_check_at=now + standing.FIRST_CHECK,
+        next_check_at=now + FIRST_CHECK,
         checks=0,
         version=1,
         created_at=now,
@@ -340,7 +339,7 @@ async def capture(ctx: Context, caller: Caller, payment_id: str, amount: int | N
         _allow(payment, Command.CAPTURE)
         _check_amount(family, wanted)
         # Should this process die before it asks: the sweep finds what is wanted and captures it.
-        soon = ctx.now() + standing.FIRST_CHECK
+        soon = ctx.now() + FIRST_CHECK
         await payments.update(conn, payment.id, capture_requested=wanted, next_check_at=soon, checks=0)
         await decided(ctx, conn, payment, "payment.capture", {"amount": wanted}, actor=caller.actor)
     return Answer(await attempts.capture_due(ctx, payment_id))
@@ -374,7 +373,7 @@ async def cancel(ctx: Context, caller: Caller, payment_id: str) -> Answer:
                 conn,
                 payment.id,
                 cancel_requested_at=ctx.now(),
-                next_check_at=ctx.now() + standing.FIRST_CHECK,
+                next_check_at=ctx.now() + FIRST_CHECK,
             )
             await decided(ctx, conn, payment, "payment.cancel", {}, actor=caller.actor)
     for attempt in family.attempts:

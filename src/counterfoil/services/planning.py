@@ -11,7 +11,7 @@ from typing import Any, Final
 from counterfoil.domain import retry
 from counterfoil.domain.attempt import Attempt, AttemptState
 from counterfoil.domain.call import Settled, Verb
-from counterfoil.domain.fact import Kind as Said
+from counterfoil.domain.fact import DECLINES
 from counterfoil.domain.failure import BY_SLUG, FailureCode
 from counterfoil.domain.payment import Status
 from counterfoil.domain.retry import INVITATIONS_MOST, SERIES, STAYS_OPEN, Kind, Retry, State, Step
@@ -25,7 +25,6 @@ from counterfoil.store.payments import Family
 
 # What a payment may be while a further try makes sense; failed as long as nothing is planned.
 UNPAID: Final = frozenset({Status.CREATED, Status.PENDING, Status.FAILED})
-DECLINES: Final = frozenset({Said.ATTEMPT_DECLINED, Said.CHARGE_FAILED})
 SKEW: Final = timedelta(
     seconds=5
 )  # gateways count in whole seconds, and their clocks and ours differ a little

@@ -13,7 +13,8 @@ from typing import Final
 import structlog
 
 from counterfoil.domain.attempt import ENDED, AttemptState
-from counterfoil.domain.call import Verb
+from counterfoil.domain.call import Call, Verb
+from counterfoil.domain.fact import DECLINES
 from counterfoil.domain.fact import Kind as Said
 from counterfoil.domain.retry import Kind, Retry, State
 from counterfoil.domain.routing import Choice
@@ -22,7 +23,6 @@ from counterfoil.services import attempts, mailing, planning, settling, standing
 from counterfoil.services.auditing import decided
 from counterfoil.services.context import Context
 from counterfoil.store import payments, retries
-from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
 
@@ -32,7 +32,7 @@ AT_ONCE: Final = 20
 AGAIN: Final = timedelta(minutes=2)
 # How long a customer may be with their bank, and how long one whose bank takes its time is left alone.
 MEANWHILE: Final = timedelta(hours=1)
-PROGRESS: Final = planning.DECLINES | {Said.ATTEMPT_ACTION, Said.ATTEMPT_PROCESSING, Said.CHARGE_CREATED}
+PROGRESS: Final = DECLINES | {Said.ATTEMPT_ACTION, Said.ATTEMPT_PROCESSING, Said.CHARGE_CREATED}
 
 log = structlog.get_logger()
 
@@ -74,7 +74,7 @@ def _is_at_it(ctx: Context, family: Family, planned: Retry) -> bool:
     said = [fact for fact in family.facts if fact.attempt_id in living and fact.kind in PROGRESS]
     if not said:
         return False
-    last = max(said, key=lambda fact: (fact.said_at, fact.kind in planning.DECLINES))
+    last = max(said, key=lambda fact: (fact.said_at, fact.kind in DECLINES))
     asked = last.kind is Said.ATTEMPT_ACTION and ctx.now() < last.said_at + MEANWHILE
     return asked or last.kind in {Said.ATTEMPT_PROCESSING, Said.CHARGE_CREATED}
 

@@ -16,7 +16,7 @@ from counterfoil.documents import mails as documents
 from counterfoil.domain.delivery import PASSWORD_PLACE, Smtp
 from counterfoil.domain.errors import ConfigurationError
 from counterfoil.domain.failure import BY_SLUG, FailureCode
-from counterfoil.domain.payment import Status
+from counterfoil.domain.payment import PAYABLE, Status
 from counterfoil.postman import TOTAL_S, Came, Fate, Server
 from counterfoil.services import mailing, views
 from counterfoil.services.context import Context
@@ -165,7 +165,7 @@ WRITERS: Final[Mapping[str, Callable[[Context, Mail], Awaitable[Said | None]]]] 
 
 def _has_failed(family: Family) -> bool:
     payment = family.payment
-    given_up = payment.given_up_at is not None and payment.status in views.PAYABLE
+    given_up = payment.given_up_at is not None and payment.status in PAYABLE
     return given_up or payment.status is Status.FAILED
 
 

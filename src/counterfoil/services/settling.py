@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil.domain.attempt import ENDED, Attempt
-from counterfoil.domain.call import Settled, Verb
-from counterfoil.domain.fact import Kind
-from counterfoil.domain.payment import Status
+from counterfoil.domain.call import Call, Settled, Verb
+from counterfoil.domain.fact import DECLINES, Kind
+from counterfoil.domain.payment import PAYABLE
 from counterfoil.gateways.base import Accepted
 from counterfoil.gateways.http import TOTAL_S
 from counterfoil.services import attempts, calling, facts, failover, planning, standing, surplus
@@ -19,7 +19,6 @@ from counterfoil.services.exceptions import call_a_person
 from counterfoil.services.facts import DisagreementError
 from counterfoil.store import calls, payments
 from counterfoil.store import facts as stored_facts
-from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
 from counterfoil.store.facts import Source
 from counterfoil.store.payments import Family
@@ -40,7 +39,6 @@ EFFECTS: Final = {
     Verb.CAPTURE: frozenset({Kind.CHARGE_CAPTURED, Kind.CHARGE_VOIDED}),
     Verb.CANCEL: frozenset({Kind.ATTEMPT_CANCELLED, Kind.CHARGE_CAPTURED}),
 }  # fmt: skip
-FAILURES: Final = frozenset({Kind.ATTEMPT_DECLINED, Kind.CHARGE_FAILED})
 # What an attempt may be known for from an earlier try too, so that it is told once and for both. While it stands after
 # whatever was sent must have arrived, the customer or the bank is acting: that is what became of a confirm.
 STANDS: Final = frozenset({Kind.ATTEMPT_ACTION, Kind.ATTEMPT_PROCESSING})
@@ -57,6 +55,12 @@ async def sync(ctx: Context, payment_id: str) -> Family:
     await look_after(ctx, payment_id)
     await failover.carry_out(ctx, payment_id)
     return await _end(ctx, payment_id)
+
+
+def is_due(ctx: Context, family: Family) -> bool:
+    """Whether look_after would find something to do."""
+    capture = attempts.to_capture(family) or surplus.late(ctx, family)
+    return capture is not None or surplus.due(family) is not None
 
 
 async def look_after(ctx: Context, payment_id: str) -> None:
@@ -139,7 +143,7 @@ async def _settle(ctx: Context, conn: Connection, family: Family, call: Call, re
     standing_now = {report.kind for report in read.reports} & STANDS if old else frozenset()
     seen = (learned | standing_now) & EFFECTS[call.verb]
     if seen:
-        declined = call.verb is Verb.CONFIRM and seen <= FAILURES
+        declined = call.verb is Verb.CONFIRM and seen <= DECLINES
         return await _write(
             ctx, conn, family, call, Settled.DECLINED if declined else Settled.ACCEPTED, "seen by reading"
         )
@@ -169,7 +173,7 @@ async def _end(ctx: Context, payment_id: str) -> Family:
     """Fence what is past its time or was asked to end, and let the status follow."""
     family = await _read(ctx, payment_id)
     payment = family.payment
-    expired = planning.expired(ctx, family) and payment.status in {Status.CREATED, Status.PENDING}
+    expired = planning.expired(ctx, family) and payment.status in PAYABLE
     if expired or payment.cancel_requested_at is not None:
         for attempt in family.attempts:
             if attempt.state not in ENDED:

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from counterfoil.domain import surplus
 from counterfoil.domain.attempt import ENDED, Attempt, AttemptState, attempt_state
-from counterfoil.domain.call import Settled, Verb
-from counterfoil.domain.fact import Fact, Kind
+from counterfoil.domain.call import FIRST_CHECK, Settled, Verb
+from counterfoil.domain.fact import DECLINES, Fact, Kind
 from counterfoil.domain.payment import ChargeView, Payment, Status, status, winner_charge
 from counterfoil.services import planning, publishing
 from counterfoil.services.context import Context
-from counterfoil.store import calls, payments
+from counterfoil.store import payments
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
 
@@ -27,14 +27,7 @@ ACTING: Final = frozenset(
 )
 
 
-DECLINES: Final = frozenset({Kind.ATTEMPT_DECLINED, Kind.CHARGE_FAILED})
-
-
 SETTLED: Final = frozenset({Status.CAPTURED, Status.FAILED, Status.CANCELLED})
-
-
-# What is not settled is asked about: first after this long, then ever less often (services/sweeping.py).
-FIRST_CHECK: Final = calls.FIRST_CHECK
 
 
 async def recompute(ctx: Context, conn: Connection, family: Family) -> Family:
@@ -133,7 +126,7 @@ def _payment_after(ctx: Context, family: Family) -> Payment:
         amount_refunded=winner.refunded_seen if winner else 0,
     )
     # What is on its way is asked about, however the payment came to its end.
-    if new in SETTLED and not surplus.owed(family) and not family.unsettled:
+    if new in SETTLED and not surplus.owed(family.charges, family.calls) and not family.unsettled:
         return replace(after, next_check_at=None, checks=0)
     if new is payment.status and payment.next_check_at is not None:
         return after

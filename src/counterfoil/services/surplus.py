@@ -3,31 +3,43 @@
 from dataclasses import replace
 
 from counterfoil.domain import surplus
-from counterfoil.domain.call import Verb
-from counterfoil.gateways.base import Accepted, Refused
-from counterfoil.services import calling
+from counterfoil.domain.call import Call, Verb
+from counterfoil.domain.charge import Charge
+from counterfoil.services import attempts, calling
 from counterfoil.services.auditing import decided
 from counterfoil.services.context import Context
 from counterfoil.store import payments
-from counterfoil.store.calls import Call, CallInFlightError
+from counterfoil.store.calls import CallInFlightError
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
+
+
+def due(family: Family) -> surplus.Due | None:
+    """The next refund of what was taken too much."""
+    return surplus.due(family.charges, family.calls)
+
+
+def late(ctx: Context, family: Family) -> Charge | None:
+    """An authorisation that came too late and is to be captured and given back. By setting; else it is left."""
+    if ctx.directory.routing.late_authorization != "refund":
+        return None
+    return surplus.late(family.attempts, family.charges, family.payment.winner_attempt_id)
 
 
 async def give_back(ctx: Context, payment_id: str) -> Family:
     """Refund the surplus: write the intent, call, write the outcome. Does nothing where nothing is due."""
     async with ctx.db.transaction() as conn:
         family = await payments.lock(conn, payment_id)
-        due = surplus.due(family)
-        if due is None:
+        wanted = due(family)
+        if wanted is None:
             return family
-        attempt = family.attempt(due.charge.attempt_id)
-        call = await _begin(ctx, conn, family, due)
+        attempt = family.attempt(wanted.charge.attempt_id)
+        call = await _begin(ctx, conn, family, wanted)
     refunds = ctx.directory.gateway(attempt.account_id).refunds
     if call is None or refunds is None:
         return family
-    money = replace(attempt.money, minor=due.amount)
-    outcome = await refunds.refund(due.charge.ref, money, reference=call.id, key=call.key)
+    money = replace(attempt.money, minor=wanted.amount)
+    outcome = await refunds.refund(wanted.charge.ref, money, reference=call.id, key=call.key)
     async with ctx.db.transaction() as conn:
         return await calling.settle(ctx, conn, call, outcome)
 
@@ -46,12 +58,10 @@ async def _begin(ctx: Context, conn: Connection, family: Family, due: surplus.Du
 
 
 async def take_late(ctx: Context, payment_id: str) -> None:
-    """Capture an authorisation that came too late, so that it can be given back at once. By setting; else it is left."""
-    if ctx.directory.routing.late_authorization != "refund":
-        return
+    """Capture an authorisation that came too late, so that it can be given back at once."""
     async with ctx.db.transaction() as conn:
         family = await payments.lock(conn, payment_id)
-        charge = surplus.late(family, family.payment.winner_attempt_id)
+        charge = late(ctx, family)
         if charge is None:
             return
         attempt = family.attempt(charge.attempt_id)
@@ -61,11 +71,4 @@ async def take_late(ctx: Context, payment_id: str) -> None:
             )
         except CallInFlightError:
             return
-    collect = ctx.directory.gateway(attempt.account_id).collect
-    money = replace(attempt.money, minor=charge.amount)
-    outcome = await collect.capture(attempt.ref or "", charge.ref, money, key=call.key)
-    seen = (
-        await collect.look_up(attempt.ref or "") if isinstance(outcome, Refused) and outcome.already else None
-    )
-    async with ctx.db.transaction() as conn:
-        await calling.settle(ctx, conn, call, seen if isinstance(seen, Accepted) else outcome)
+    await attempts.capture(ctx, attempt, charge, call)

@@ -10,7 +10,7 @@ from counterfoil.domain import routing
 from counterfoil.domain.attempt import Attempt
 from counterfoil.domain.endpoint import Endpoint
 from counterfoil.domain.event import Event
-from counterfoil.domain.payment import Status
+from counterfoil.domain.payment import PAYABLE
 from counterfoil.domain.routing import Choice, Verdict
 from counterfoil.gateways.base import Accepted, Outcome
 from counterfoil.services import failover, records, standing
@@ -22,7 +22,6 @@ from counterfoil.store.keys import ApiKey
 from counterfoil.store.payments import Family
 from counterfoil.store.timeline import Moment
 
-PAYABLE: Final = frozenset({Status.CREATED, Status.PENDING})
 LINK: Final = timedelta(hours=24)
 _CLIENT_SECRET: Final = re.compile(r'("client_secret"\s*:\s*)"[^"]*"')
 

@@ -1,36 +1,9 @@
 """Our intents: the rows that are committed before a call leaves, and what became of it."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
-from counterfoil.domain.call import Settled, Verb
+from counterfoil.domain.call import FIRST_CHECK, Call, Settled
 from counterfoil.store.database import Connection
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    id: str
-    payment_id: str
-    attempt_id: str
-    verb: Verb
-    key: str
-    charge_ref: str | None
-    amount: int | None
-    started_at: datetime
-    settled: Settled | None
-    settled_at: datetime | None
-    reads: int
-    message: str | None
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether its outcome is known. One on its way, or whose process died, has none yet."""
-        return self.settled not in {None, Settled.UNKNOWN}
-
-
-# A call without an outcome is asked about first after this long.
-FIRST_CHECK: Final = timedelta(seconds=30)
 
 
 class CallInFlightError(Exception):

@@ -9,11 +9,11 @@ import asyncpg
 import msgspec
 
 from counterfoil.domain.attempt import Attempt
+from counterfoil.domain.call import Call
 from counterfoil.domain.charge import Charge
 from counterfoil.domain.fact import Fact
 from counterfoil.domain.payment import Payment, Status
 from counterfoil.domain.retry import Retry, planned
-from counterfoil.store.calls import Call
 from counterfoil.store.database import Connection
 
 Row = TypeVar("Row", bound=Attempt | Charge | Call)

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from counterfoil.domain.fact import Kind, Report
+from counterfoil.domain.fact import DECLINES, Kind, Report
 from counterfoil.domain.failure import BY_SLUG, FailureCode
+from counterfoil.domain.payment import PAYABLE as OWED
 from counterfoil.domain.payment import Payment, Status
 from counterfoil.gateways.base import Accepted, Declined, Outcome
 from counterfoil.gateways.base import facts as reports_of
@@ -33,7 +34,6 @@ DONE: Final = frozenset({Standing.PAID, Standing.APPROVED})
 
 _UNDER_WAY: Final = frozenset({Kind.ATTEMPT_PROCESSING, Kind.CHARGE_CREATED})
 _TAKEN: Final = frozenset({Kind.CHARGE_AUTHORIZED, Kind.CHARGE_CAPTURED})
-_FAILED: Final = frozenset({Kind.ATTEMPT_DECLINED, Kind.CHARGE_FAILED})
 # What has no time of its own is so now, after everything that has one.
 _NOW: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -45,7 +45,7 @@ def of(family: Family, outcome: Outcome | None, now: datetime, *, under_way: boo
     are checking: a customer who is told to try again might be made to pay twice.
     """
     payment, attempt = family.payment, live_attempt(family)
-    if payment.status not in {Status.CREATED, Status.PENDING}:
+    if payment.status not in OWED:
         return _settled(payment, now)
     if under_way or unknown(family) or attempt is None or attempt.ref is None:
         return Standing.CHECKING
@@ -76,14 +76,14 @@ def _by_snapshot(said: Accepted) -> Standing:
         return Standing.PROCESSING
     if kinds & _TAKEN:
         return Standing.CHECKING  # taken since we last wrote; the next look has it
-    return Standing.DECLINED if kinds & _FAILED else Standing.OPEN
+    return Standing.DECLINED if kinds & DECLINES else Standing.OPEN
 
 
 def why_declined(outcome: Outcome | None) -> str:
     """What the customer may be told of the last try that failed."""
     if isinstance(outcome, Declined):
         return outcome.code.tell_customer
-    failures = [report for report in reports_of(outcome) if report.kind in _FAILED] if outcome else []
+    failures = [report for report in reports_of(outcome) if report.kind in DECLINES] if outcome else []
     return _last_of(failures).tell_customer
 
 
