@@ -65,8 +65,13 @@ def _section(name: str, figures: Sequence[Figure]) -> str:
 
 def _report(about: dict[str, str], results: dict[str, list[Figure]]) -> str:
     sections = "\n".join(_section(name, figures) for name, figures in results.items())
-    command = " ".join(["python -m bench", *sys.argv[1:]])
+    command = " ".join(["python -m bench", *map(_shown, sys.argv[1:])])
     return f"# Benchmarks\n\nMeasured in one run of `{command}`.\n\n{_machine(about)}\n{sections}\n"
+
+
+def _shown(argument: str) -> str:
+    """An argument as another reader may know it: where something lies on this machine is left out."""
+    return "…" if "/" in argument else argument
 
 
 def _data(about: dict[str, str], results: dict[str, list[Figure]]) -> dict[str, object]:

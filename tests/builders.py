@@ -311,6 +311,56 @@ def razorpay_refund(ref: str, charge_ref: str, amount: int, **more: Any) -> dict
     }
 
 
+def dispute(of: Attempt, ref: str, charge_ref: str, status: str, amount: int, **more: Any) -> dict[str, Any]:
+    """A dispute of a Stripe charge, that is to be answered within a week."""
+    return {
+        "object": "dispute",
+        "id": ref,
+        "amount": amount,
+        "currency": of.currency.lower(),
+        "status": status,
+        "reason": "fraudulent",
+        "created": 1_793_000_200,
+        "livemode": of.mode == "live",
+        "charge": charge_ref,
+        "payment_intent": of.ref,
+        "is_charge_refundable": status.startswith("warning"),
+        "evidence_details": {"due_by": int((NOW + timedelta(days=8)).timestamp()), "submission_count": 0},
+        "balance_transactions": [],
+        **more,
+    }
+
+
+def withdrawal(amount: int, **more: Any) -> dict[str, Any]:
+    """The row of Stripe's balance by which a dispute takes money, or, of a negative amount, gives it back."""
+    return {
+        "object": "balance_transaction",
+        "id": f"txn_{unique()}",
+        "amount": -amount,
+        "currency": "usd",
+        "fee": 1500 if amount > 0 else 0,
+        **more,
+    }
+
+
+def razorpay_dispute(ref: str, charge_ref: str, status: str, amount: int, **more: Any) -> dict[str, Any]:
+    """A chargeback of a Razorpay payment in rupees, that is to be answered within a week."""
+    return {
+        "id": ref,
+        "entity": "dispute",
+        "payment_id": charge_ref,
+        "amount": amount,
+        "currency": "INR",
+        "amount_deducted": amount if status == "lost" else 0,
+        "reason_code": "goods_or_services_not_received",
+        "respond_by": int((NOW + timedelta(days=8)).timestamp()),
+        "status": status,
+        "phase": "chargeback",
+        "created_at": 1_793_000_200,
+        **more,
+    }
+
+
 def as_sent(body: dict[str, Any]) -> bytes:
     return json.dumps(body).encode()
 

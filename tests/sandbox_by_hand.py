@@ -80,10 +80,11 @@ class Gateways:
         self.world.clock.advance(seconds)
 
     def truth(self) -> dict[str, dict[str, Sequence[Json]]]:
-        """Every object of both, as /_sandbox/truth shows them."""
+        """What both say of money, as /_sandbox/truth shows it."""
+        both = {"refunds": "refund", "disputes": "dispute"}
         shown: dict[str, dict[str, Any]] = {
-            "stripe": {"payment_intents": "payment_intent", "charges": "charge", "refunds": "refund"},
-            "razorpay": {"orders": "order", "payments": "payment", "refunds": "refund"},
+            "stripe": {"payment_intents": "payment_intent", "charges": "charge"} | both,
+            "razorpay": {"orders": "order", "payments": "payment"} | both,
         }
         return {
             gateway: {name: self.world.truth.all(gateway, kind) for name, kind in kinds.items()}

@@ -119,7 +119,7 @@ async def open_house(
     calls = http or Http(session, observe=metrics.observe_call)
     if settings.clock_url:
         await _read_clock(settings.clock_url, clock, calls)
-    ended, keeping = asyncio.Event(), None
+    keeping = None
     following = asyncio.create_task(_follow(settings, clock, calls), name="follow the clock")
     try:
         merchant_id = await accounts.seed(db, sealed, settings, clock=clock, chance=secrets.token_bytes)
@@ -129,7 +129,7 @@ async def open_house(
         health = Health(aside, clock, metrics, lambda: directory.routing.breaker)
         await health.refresh()
         calls.told = health.told
-        keeping = asyncio.create_task(health.keep(ended), name="keep health")
+        keeping = asyncio.create_task(health.keep(), name="keep health")
         for name in accounts.differing(directory, settings):
             log.warning("the environment differs from the stored settings, which are in force", variable=name)
         context = Context(
@@ -143,6 +143,7 @@ async def open_house(
             courier=courier,
             on_event=on_event,
             live_obstacle=live_obstacle(settings),
+            metrics=metrics,
         )
         await hearing.register(context)
         yield House(context=context, metrics=metrics, direct_url=addresses.direct_url)

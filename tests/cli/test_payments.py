@@ -45,6 +45,18 @@ def test_a_payment_is_shown_whole(run, spawn, service: Service):
     assert any(line.split() == ["status", "captured"] for line in lines)
 
 
+def test_its_attempts_are_a_table(run, service: Service):
+    made = service.create(50_000, "INR", payment_method="pm_card_chargeDeclined", confirm=True)
+    service.post(f"/api/payments/{made['id']}/attempts")
+    shown = run("payments", "show", made["id"]).out
+    assert "attempts" in shown.splitlines()
+    _, _, table = shown.partition("\nattempts\n")
+    first, second = (line.split() for line in table.splitlines() if line.startswith(("1 ", "2 ")))
+    assert (first[1:3], second[1:3]) == (["stripe", "fenced"], ["razorpay", "open"])
+    assert "card_declined" in table.replace("\n", "").replace(" ", "")
+    assert "{" not in table
+
+
 def test_a_retry_that_is_planned_is_shown(run, service: Service):
     service.change_settings({"productionSettings": {"paymentRetryAttempts": 2}})
     made = service.create(

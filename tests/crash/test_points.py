@@ -44,3 +44,15 @@ def test_without_idempotency_double_charges_are_found(where: Room):
     told: list[str] = []
     found = crash(where, ["create_and_confirm"], told.append, every=3, without="idempotency")
     assert found.double > 0, told
+
+
+def test_without_the_fencing_rule_double_charges_are_found(where: Room):
+    told: list[str] = []
+    found = crash(where, ["change_with_the_banks_page_open"], told.append, every=9, without="fencing")
+    assert found.double > 0, told
+
+
+def test_without_a_look_before_a_refund_goes_again_double_refunds_are_found(where: Room):
+    told: list[str] = []
+    found = crash(where, ["refund_sent_without_an_answer"], told.append, every=61, without="refund keys")
+    assert found.double_refunds > 0, told

@@ -59,6 +59,7 @@ class Room:
     template: str
     key_file: Path
     key: str
+    approver: str  # another person's key
     url: str  # of the gateways
     put: Callable[[Gateways], None]  # these are behind the port from now on
 
@@ -94,12 +95,26 @@ class Run:
         )
 
     def post(self, path: str, asked: Any = None) -> Any:
+        return self._ask("POST", path, asked)
+
+    def settings(self, **sections: Any) -> None:
+        """The operator changes these fields of the settings."""
+        self._ask("PATCH", "/api/payments/settings", sections)
+
+    def approve(self, path: str, asked: Any = None) -> Any:
+        """Ask as somebody who may agree to what the client asked for."""
+        return self._ask("POST", path, asked, self._room.approver)
+
+    def _ask(self, method: str, path: str, asked: Any, bearer: str = "") -> Any:
         """Ask until there is an answer, with one idempotency key."""
         self._keys += 1
-        headers = {"authorization": f"Bearer {self._room.key}", "idempotency-key": f"key {self._keys}"}
+        headers = {
+            "authorization": f"Bearer {bearer or self._room.key}",
+            "idempotency-key": f"key {self._keys}",
+        }
         for _ in range(TRIES):
             try:
-                said: Said = self._do("request", "POST", path, asked or {}, headers)
+                said: Said = self._do("request", method, path, asked or {}, headers)
             except DiedError:
                 if not self.patient:
                     raise GoneError from None
@@ -122,8 +137,37 @@ class Run:
         if "razorpay_signature" in paid:
             self.post(f"/api/payments/{payment['id']}/confirm", paid)
 
-    def wait(self, seconds: float) -> None:
+    def say_yes_at_the_bank(self, payment: Any) -> None:
+        """What the customer confirms there counts only where the intent still lives."""
+        asked = {"payment_intent": payment["attempts"][0]["gateway_reference"], "outcome": "succeed"}
+        call(self._room.url, "POST", "/_sandbox/stripe/authenticate", asked)
+
+    def save_card(self, *, declined: str) -> dict[str, Any]:
+        """A customer's card that is kept at Stripe, and that the bank declines once: what charges it."""
+        customer = self._at_stripe("customers", b"")["id"]
+        card = self._at_stripe("payment_methods/pm_card_visa/attach", f"customer={customer}".encode())["id"]
+        asked = {"payment_method": card, "times": 1, "decline": declined}
+        call(self._room.url, "POST", "/_sandbox/stripe/decline", asked)
+        return {"stripe_customer": customer, "payment_method": card, "off_session": True, "confirm": True}
+
+    def _at_stripe(self, path: str, form: bytes) -> Any:
+        headers = {
+            "authorization": f"Bearer {self.gateways.config.stripe_secret_key}",
+            "content-type": "application/x-www-form-urlencoded",
+        }
+        return call(self._room.url, "POST", f"/stripe/v1/{path}", form, headers=headers).json
+
+    def pass_by(self, seconds: float) -> None:
+        """Time goes by, and whatever is due is done."""
         self.gateways.advance(seconds)
+        self._sweep()
+        self._rest()
+
+    def at_gateway(self, path: str, **asked: Any) -> None:
+        """What a person or a bank does there."""
+        done = call(self._room.url, "POST", f"/_sandbox/{path}", asked)
+        if done.status != 200:
+            raise AssertionError(done)
 
     def capture_by_hand(self) -> None:
         """The bank says yes to what was pending, and somebody captures it in Razorpay's dashboard."""
@@ -253,14 +297,16 @@ def room(postgres: Postgres) -> Iterator[Room]:
         tempfile.TemporaryDirectory(prefix="counterfoil-crash-") as folder,
         _port() as (url, put),
     ):
-        made = Room(postgres, furnished.owner_url.rpartition("/")[2], Path(folder) / "key", "", url, put)
-        made.key = asyncio.run(_furnish(made, furnished))
+        made = Room(postgres, furnished.owner_url.rpartition("/")[2], Path(folder) / "key", "", "", url, put)
+        made.key, made.approver = asyncio.run(_furnish(made, furnished))
         yield made
 
 
-async def _furnish(made: Room, furnished: Database) -> str:
+async def _furnish(made: Room, furnished: Database) -> tuple[str, str]:
     async with wiring.open_house(_settings(made), _addresses(furnished)) as house:
-        return (await keys.create(house.context, name="client", role=Role.ADMIN, actor="tests"))[1]
+        client = await keys.create(house.context, name="client", role=Role.ADMIN, actor="tests")
+        approver = await keys.create(house.context, name="approver", role=Role.APPROVER, actor="tests")
+        return client[1], approver[1]
 
 
 @contextmanager

@@ -22,18 +22,20 @@ class Summary:
     points: int = 0
     charges: int = 0
     double: int = 0
+    refunds: int = 0
+    double_refunds: int = 0
     lost: int = 0
     limbo: int = 0
     missed: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        return not (self.double or self.lost or self.limbo or self.missed)
+        return not (self.double or self.double_refunds or self.lost or self.limbo or self.missed)
 
     def __str__(self) -> str:
         return (
             f"scenarios {self.scenarios}, points {self.points}, charges at the sandbox {self.charges}, double charges"
-            f" {self.double}, lost {self.lost}, left in limbo {self.limbo}"
+            f" {self.double}, refunds {self.refunds}, double refunds {self.double_refunds}, lost {self.lost}, left in limbo {self.limbo}"
         )
 
 
@@ -66,6 +68,8 @@ def crash(
 def _add(summary: Summary, at: str, verdict: Verdict, told: Callable[[str], None]) -> None:
     summary.charges += verdict.charges
     summary.double += len(verdict.double)
+    summary.refunds += verdict.refunds
+    summary.double_refunds += len(verdict.double_refunds)
     summary.lost += len(verdict.lost)
     summary.limbo += len(verdict.limbo)
     for sentence in verdict.sentences:
@@ -77,7 +81,9 @@ def main() -> None:
     parser.add_argument("scenarios", nargs="*", metavar="scenario", help="all of them, where none is named")
     parser.add_argument("--every", type=int, default=1, help="only every so manyth point")
     parser.add_argument(
-        "--without", choices=list(unguarded.RULES), help="break a rule: double charges must be found"
+        "--without",
+        choices=list(unguarded.RULES),
+        help="break a rule: what it keeps from happening must be found",
     )
     chosen, began = parser.parse_args(), time.monotonic()
     with postgres(memory(), RELAXED) as running, room(running) as where:

@@ -25,6 +25,18 @@ NAMES = (
     "gateway",
     "said",
     "customer",
+    "endpoint",
+    "host",
+    "days",
+    "since",
+    "dispute",
+    "reason",
+    "refund",
+    "paid",
+    "note",
+    "rule",
+    "requester",
+    "needs",
 )
 FACTS = {name: f"the {name}" for name in NAMES}
 

@@ -6,7 +6,7 @@ import pytest
 
 from counterfoil.domain.attempt import Attempt, AttemptState, attempt_state, disagreement
 from counterfoil.domain.fact import Kind, Report
-from counterfoil.domain.money import Money
+from counterfoil.domain.money import NO_MONEY, Money
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 OURS = Attempt(
@@ -66,6 +66,7 @@ RIGHT: dict[str, Any] = {
             "amount": Money(500, "INR"),
             "face": None,
         },  # what it gives back is its own word
+        {"kind": Kind.WARNING_EARLY_FRAUD, "amount": NO_MONEY, "face": None},  # about no amount
     ],
 )
 def test_what_agrees_or_says_nothing_of_it_is_taken(said: dict[str, Any]):
@@ -86,6 +87,12 @@ def test_what_agrees_or_says_nothing_of_it_is_taken(said: dict[str, Any]):
 )
 def test_what_contradicts_it_is_told_as_a_sentence(said: dict[str, Any], sentence: str):
     assert disagreement(OURS, Report(**RIGHT | said)) == sentence
+
+
+def test_what_an_imported_attempt_was_called_before_contradicts_nothing():
+    imported = replace(OURS, imported=True)
+    assert disagreement(imported, Report(**RIGHT | {"our_reference": "order 7 of another program"})) is None
+    assert disagreement(imported, Report(**RIGHT | {"attempt_ref": "order_2"})) is not None
 
 
 def test_in_live_mode_it_is_the_other_way_round():

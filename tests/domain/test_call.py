@@ -8,9 +8,11 @@ def _taken_by_the_database(column: str) -> set[str]:
     """The values that a column of the calls may have, by the last migration that says so."""
     model = "".join(file.read_text() for file in sorted(VERSIONS.glob("*.sql")))
     calls = model.partition("CREATE TABLE calls (")[2].partition(");")[0]
-    later = re.findall(rf"ALTER TABLE calls ADD CONSTRAINT calls_{column}_check (CHECK .*);", model)
+    later = re.findall(
+        rf"ALTER TABLE calls ADD CONSTRAINT calls_{column}_check (CHECK .*?);", model, re.DOTALL
+    )
     listed = re.findall(rf"CHECK \({column} IN \(([^)]*)\)\)", "\n".join([calls, *later]))[-1]
-    return {value.strip(" '") for value in listed.split(",")}
+    return {value.strip(" '\n") for value in listed.split(",")}
 
 
 def test_verbs_and_outcomes_are_those_that_the_database_takes():

@@ -1,11 +1,13 @@
 """How customers and operators are written to, as the settings say it."""
 
 import base64
+from datetime import UTC, datetime, time
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from counterfoil.domain import delivery
-from counterfoil.domain.delivery import Policy, Security, Smtp
+from counterfoil.domain.delivery import Policy, QuietHours, Security, Smtp
 from counterfoil.domain.errors import InvalidRequestError
 
 SMTP = {"host": "smtp.example.com", "from": "shop@example.com"}
@@ -26,6 +28,7 @@ def test_the_whole_of_it():
     document = {
         "delivery": {"smtp": smtp, "operators": ["a@example.com", "b@example.com", "a@example.com"]},
         "productionSettings": {"failedPaymentNotification": False},
+        "refundProcessing": {"tellCustomers": False},
         "business": {"locale": "de-AT"},
     }
     server = Smtp(
@@ -37,7 +40,11 @@ def test_the_whole_of_it():
         password=b"sealed",
     )
     wanted = Policy(
-        smtp=server, operators=("a@example.com", "b@example.com"), language="de", tell_failures=False
+        smtp=server,
+        operators=("a@example.com", "b@example.com"),
+        language="de",
+        tell_failures=False,
+        tell_refunds=False,
     )
     assert delivery.read(document) == wanted
     assert "sealed" not in repr(server)
@@ -117,3 +124,47 @@ def test_plain_addresses_are_addresses(good):
 )  # fmt: skip
 def test_what_some_server_could_take_for_more_than_one_is_none(bad):
     assert not delivery.is_address(bad)
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NIGHT = QuietHours(time(22), time(7))
+
+
+def at(text: str, fold: int = 0) -> datetime:
+    """A moment in Berlin."""
+    return datetime.fromisoformat(text).replace(tzinfo=BERLIN, fold=fold)
+
+
+@pytest.mark.parametrize(
+    ("quiet", "moment", "ends"),
+    [
+        (NIGHT, at("2026-11-22T21:59:59"), None),
+        (NIGHT, at("2026-11-22T22:00"), at("2026-11-23T07:00")),
+        (NIGHT, at("2026-11-23T00:30"), at("2026-11-23T07:00")),
+        (NIGHT, at("2026-11-23T07:00"), None),
+        (QuietHours(time(12), time(14)), at("2026-11-22T13:00"), at("2026-11-22T14:00")),
+        (QuietHours(time(12), time(14)), at("2026-11-22T23:00"), None),
+        # The night in which clocks go forward is an hour shorter, the one in which they go back an hour longer.
+        (NIGHT, at("2026-03-28T23:00"), at("2026-03-29T07:00")),
+        (NIGHT, at("2026-10-24T23:00"), at("2026-10-25T07:00")),
+        # What ends at half past two ends there the second time, and where there is none, no sooner than three.
+        (QuietHours(time(22), time(2, 30)), at("2026-10-25T02:45"), at("2026-10-25T02:30", 1)),
+        (QuietHours(time(22), time(2, 30)), at("2026-10-25T02:29", 1), at("2026-10-25T02:30", 1)),
+        (QuietHours(time(22), time(2, 30)), at("2026-10-25T02:30", 1), None),
+        (QuietHours(time(22), time(2, 30)), at("2026-03-29T01:59"), at("2026-03-29T03:30")),
+        (QuietHours(time(22), time(2, 30)), at("2026-03-29T03:30"), None),
+    ],
+)
+def test_quiet_hours_end_by_the_clock_of_the_business(
+    quiet: QuietHours, moment: datetime, ends: datetime | None
+):
+    found = quiet.ends(moment.astimezone(UTC), BERLIN)
+    assert found == (ends.astimezone(UTC) if ends else None)
+
+
+@pytest.mark.parametrize(
+    "hours", [{"from": "22:00", "to": "22:00"}, {"from": "22:00"}, {"from": 22, "to": 7}, "at night"]
+)
+def test_quiet_hours_that_are_none_are_refused(hours: object):
+    with pytest.raises(InvalidRequestError, match="quietHours"):
+        delivery.read({"delivery": {"quietHours": hours}})

@@ -9,13 +9,18 @@ from counterfoil.domain.errors import CounterfoilError, Problem
 MADE: dict[str, CounterfoilError] = {
     "CounterfoilError": errors.CounterfoilError("Something went wrong."),
     "InvalidRequestError": errors.InvalidRequestError("amount is missing.", field="amount"),
+    "BatchFaultyError": errors.BatchFaultyError([(2, "reason is missing"), (3, "the same")], told=1),
     "MalformedRequestError": errors.MalformedRequestError("That is no JSON."),
     "AmountNotValidError": errors.AmountNotValidError("amount must be between 1 and 2.", field="amount"),
     "CardNumberRefusedError": errors.CardNumberRefusedError("customer.name"),
     "NotAuthenticatedError": errors.NotAuthenticatedError("The key is not known."),
     "NotPermittedError": errors.NotPermittedError(needs="admin", has="viewer"),
     "NotFoundError": errors.NotFoundError("payment", "pmt_1"),
+    "NotAcceptableError": errors.NotAcceptableError("This can be had as json, csv."),
     "WrongStateError": errors.WrongStateError(command="capture", state="failed"),
+    "RefundRefusedError": errors.RefundRefusedError("Nothing is left to refund.", refundable=0),
+    "RefundLimitError": errors.RefundLimitError("A refund by the role support may be 20.00 USD at most."),
+    "OwnRequestError": errors.OwnRequestError("Who asks for a refund does not approve it."),
     "NotSupportedError": errors.NotSupportedError("razorpay cannot cancel.", gateway="razorpay"),
     "NoGatewayError": errors.NoGatewayError("No gateway can take it."),
     "GatewayAwayError": errors.GatewayAwayError("No gateway answers now."),
@@ -47,7 +52,7 @@ def test_every_error_has_a_problem_and_writes_its_own_sentence(name: str):
     assert str(error) == error.detail
     assert error.detail.endswith(".")
     assert error.detail[0].isupper() or error.detail.split()[0] in {"amount", "customer.name", "razorpay"}
-    assert all(isinstance(fact, str | int | bool | None) for fact in error.facts.values())
+    assert all(isinstance(fact, str | int | bool | list | None) for fact in error.facts.values())
 
 
 def test_the_tree_at_the_top_of_the_file_names_every_error():

@@ -3,7 +3,7 @@ from counterfoil.domain.fact import Kind
 
 
 def test_every_kind_names_an_object_and_what_it_is_now():
-    assert {kind.noun for kind in Kind} == {"attempt", "charge", "refund", "dispute"}
+    assert {kind.noun for kind in Kind} == {"attempt", "charge", "refund", "dispute", "warning", "opening"}
     assert all(kind.value.count(".") == 1 and kind.value.partition(".")[2] for kind in Kind)
 
 

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 import counterfoil
 from counterfoil.domain import money
 from counterfoil.domain.errors import AmountNotValidError
-from counterfoil.domain.money import EXPONENT, MAX_MINOR, WIRE, Money, from_wire, owed, to_wire, wire_of
+from counterfoil.domain.money import (
+    EXPONENT,
+    MAX_MINOR,
+    NO_MONEY,
+    WIRE,
+    Money,
+    from_wire,
+    owed,
+    to_wire,
+    wire_of,
+)
 
 DATA = Path(__file__).parents[1] / "data"
 LISTED = json.loads((DATA / "currencies.json").read_text())
@@ -92,6 +102,16 @@ def test_what_is_owed_may_name_its_currency_in_small_letters():
 
 
 # The table of currencies.
+
+
+def test_no_money_is_of_no_currency_and_nothing_else_is():
+    assert str(NO_MONEY) == "0 XXX"
+    for minor in (1, -1):
+        with pytest.raises(AmountNotValidError, match="is not a currency"):
+            Money(minor, NO_MONEY.currency)
+    for write in (lambda: owed(1, "XXX"), lambda: from_wire("stripe", 0, "xxx")):
+        with pytest.raises(AmountNotValidError, match="is not a currency"):
+            write()
 
 
 def test_every_currency_stands_once_with_an_exponent_that_iso_knows():
@@ -285,3 +305,16 @@ def _is_of_seconds(node: ast.AST) -> bool:
         case ast.keyword(arg=str(name)):
             return name.endswith(SECONDS)
     return False
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "major"),
+    [
+        (1_250, "USD", "12.50"),
+        (5, "JPY", "5"),
+        (-1, "USD", "-0.01"),
+        (999_999_999_999, "KWD", "999999999.999"),
+    ],
+)
+def test_major_units_are_exact_and_have_all_their_digits(minor: int, currency: str, major: str):
+    assert Money(minor, currency).major == major

@@ -16,8 +16,10 @@ from counterfoil.domain.fact import Kind, Report
 from counterfoil.domain.failure import FailureCode
 from counterfoil.domain.money import Money
 from counterfoil.gateways.base import Accepted, Outcome, Refused, Unknown, facts
+from gateways.contract_disputes import EVIDENCE, DisputeContract
+from gateways.contract_refunds import OURS
 from gateways.scripted import answers, client, scripted, self_signed, unused_port
-from gateways.shop import REFERENCE, Merchant, Shop, of, said
+from gateways.shop import REFERENCE, Shop, of, said
 from sandbox_server import eventually, run_sandbox
 
 RESENT = {Repeat.KEYED, Repeat.SINGLE_SHOT}
@@ -43,11 +45,13 @@ FAULTS: Mapping[str, tuple[type[Outcome], dict[str, Any]]] = {
 }
 # How long a client waits that is about to meet silence: where it stays, and where a second sending goes well.
 SOON_S, LATER_S = 0.3, 1.5
+# The calls that meet each of them.
+CALLS = ("open", "capture", "cancel", "look_up", "find", "refund", "look_up_refund", "submit", "accept")
 NO_ANSWER = ("refuse", "reset_before", "reset_after", "timeout_before", "timeout_after")
 
 
-class GatewayContract(Merchant):
-    """The suite."""
+class GatewayContract(DisputeContract):
+    """The suite, with its parts about refunds and disputes."""
 
     # What goes well
 
@@ -205,33 +209,86 @@ class GatewayContract(Merchant):
             Kind.CHARGE_AUTHORIZED,
         }
 
+    async def test_webhooks_tell_of_refunds_and_disputes_what_the_api_tells(self):
+        async with scripted(answers(b"")) as service:
+            with run_sandbox(deliver_to=service.url) as sandbox:
+                async with client() as http:
+                    shop = Shop(sandbox, self.connect(http, sandbox))
+                    _, charge = await self.captured(shop)
+                    self.refund_course(shop, "failing")
+                    refund = await self.give_back(shop, charge, self.part(), speed="optimum")
+                    sandbox.advance(4 * 86_400)
+                    _, disputed = await self.captured(shop)
+                    dispute = self.dispute(shop, disputed)
+                    await shop.gateway.disputes.submit(dispute, EVIDENCE, key="dsp_counterfoil_1")
+                    self.dispute_goes_on(shop, dispute, "lost")
+                    ended = await shop.gateway.refunds.look_up_refund(refund.ref)
+                    lost = await shop.gateway.disputes.look_up_dispute(dispute)
+                    asked = {self._fact(report) for report in (*facts(ended), *facts(lost))}
+                    told: set[Any] = set()
+                    while not asked <= told:
+                        await asyncio.sleep(0.02)
+                        heard = self._read(shop, service)
+                        told = {self._fact(report) for report in heard}
+        assert {kind for kind, *_ in told} >= {
+            Kind.REFUND_SUCCEEDED,
+            Kind.REFUND_FAILED,
+            Kind.DISPUTE_OPEN,
+            Kind.DISPUTE_UNDER_REVIEW,
+            Kind.DISPUTE_LOST,
+            Kind.DISPUTE_WITHDRAWN,
+        }
+        ours = {report.detail.get("refund") for report in heard if report.kind.noun == "refund"}
+        assert ours == {OURS}
+        assert {report.charge_ref for report in heard if report.kind.noun == "dispute"} == {disputed}
+
     @staticmethod
     def _fact(report: Report) -> tuple[Any, ...]:
         return report.kind, report.object_id, report.amount
 
     def _heard(self, shop: Shop, service: Any) -> list[Report]:
         """Every delivery so far, verified and read."""
+        for headers, body in self._deliveries(service):
+            self._verify(shop, headers, body)
+        return self._read(shop, service)
+
+    @staticmethod
+    def _deliveries(service: Any) -> list[tuple[list[tuple[bytes, bytes]], bytes]]:
+        return [
+            ([(name.encode(), value.encode()) for name, value in sent.headers.items()], sent.body)
+            for sent in list(service.sent)
+        ]
+
+    def _read(self, shop: Shop, service: Any) -> list[Report]:
+        """Every delivery so far, read; a jump of the clock makes those before it too old to be verified."""
+        read = shop.gateway.speak.read
+        return [
+            report for headers, body in self._deliveries(service) for report in read(headers, body).reports
+        ]
+
+    def _verify(self, shop: Shop, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         secret = getattr(shop.sandbox.config, f"{shop.gateway.name}_webhook_secret").encode()
-        reports = []
-        for sent in list(service.sent):
-            headers = [(name.encode(), value.encode()) for name, value in sent.headers.items()]
-            shop.gateway.speak.verify(headers, sent.body, secret=secret, now=self.now(shop))
-            with pytest.raises(SignatureRefusedError):
-                shop.gateway.speak.verify(headers, sent.body + b" ", secret=secret, now=self.now(shop))
-            reports += shop.gateway.speak.read(headers, sent.body).reports
-        return reports
+        shop.gateway.speak.verify(headers, body, secret=secret, now=self.now(shop))
+        with pytest.raises(SignatureRefusedError):
+            shop.gateway.speak.verify(headers, body + b" ", secret=secret, now=self.now(shop))
 
     # What goes wrong
 
     async def _ready(self, shop: Shop, name: str) -> tuple[str, str]:
-        """An attempt as the call needs it: held for a capture, open for the rest, none for an opening."""
+        """An attempt as the call needs it, and what the call is about: a charge, a refund or a dispute."""
         if name == "open":
             return "", ""
+        if name in {"submit", "accept"}:
+            return "", (await self.disputed(shop))[1]
+        if name in {"refund", "look_up_refund"}:
+            ref, charge = await self.captured(shop)
+            refund = await self.give_back(shop, charge, self.part(), ours="rfn_to_be_read")
+            return ref, charge if name == "refund" else refund.ref
         ref = await self.opened(shop)
         return (ref, await self.pay(shop, ref)) if name == "capture" else (ref, "")
 
     @pytest.mark.parametrize("fault", FAULTS)
-    @pytest.mark.parametrize("name", ["open", "capture", "cancel", "look_up", "find"])
+    @pytest.mark.parametrize("name", CALLS)
     async def test_every_fault_has_its_outcome(self, shop, name, fault):
         if name == "cancel" and shop.gateway.cancel is None:
             pytest.skip(f"{shop.gateway.name} cancels nothing")

@@ -96,6 +96,14 @@ class Merchant:
         assert outcome.ref is not None
         return outcome.ref
 
+    async def captured(self, shop: Shop) -> tuple[str, str]:
+        """An attempt whose money was taken, and its charge."""
+        ref = await self.opened(shop)
+        charge = await self.pay(shop, ref)
+        taken = await shop.gateway.collect.capture(ref, charge, self.amount, key="counterfoil-key-capture")
+        assert isinstance(taken, Accepted), taken
+        return ref, charge
+
     async def call(
         self, shop: Shop, name: str, ref: str, charge_ref: str, *, key: str = "counterfoil-key-0"
     ) -> Outcome:

@@ -8,10 +8,11 @@ import pytest
 from counterfoil.domain.fact import Kind
 from counterfoil.domain.failure import FailureCode
 from counterfoil.domain.money import Money
-from counterfoil.gateways.base import Accepted, Declined, Method, Unknown
+from counterfoil.gateways.base import Accepted, Declined, Evidence, Method, Refused, Unknown
 from counterfoil.gateways.razorpay import gateway as razorpay
 from counterfoil.gateways.stripe import gateway as stripe
 from gateways.contract import GatewayContract
+from gateways.contract_disputes import EVIDENCE
 from gateways.shop import of, said
 
 RETURN_URL = "https://shop.example/return"
@@ -26,7 +27,32 @@ class TestStripe(GatewayContract):
         "cancel": "payment_intents.cancel",
         "look_up": "payment_intents.retrieve",
         "find": "payment_intents.list",
+        "refund": "refunds.create",
+        "look_up_refund": "refunds.retrieve",
+        "submit": "disputes.update",
+        "accept": "disputes.close",
     }
+    withdraws_at_once = True
+    courses: ClassVar = {
+        "pending": {"course": "pending", "seconds": 3 * 86_400},
+        "failing": {"course": "failing", "seconds": 3 * 86_400},
+        "short": {"course": "refused"},
+        "normal": {},
+    }
+
+    def refund_course(self, shop, course):
+        shop.sandbox.control("POST", "stripe/refunds", self.courses[course])
+
+    def dashboard_refund(self, shop, charge, minor):
+        asked = {"charge": charge, "amount": minor}
+        return shop.sandbox.control("POST", "stripe/dashboard_refund", asked)["id"]
+
+    def dispute(self, shop, charge, *, question=False, minor=None):
+        asked = {"charge": charge, "amount": minor, "inquiry": question}
+        return shop.sandbox.control("POST", "stripe/dispute", asked)["id"]
+
+    def dispute_goes_on(self, shop, ref, status):
+        shop.sandbox.control("POST", "stripe/dispute_status", {"dispute": ref, "status": status})
 
     def connect(self, http, sandbox, *, url=None, secret=None):
         return stripe.connect(
@@ -121,6 +147,35 @@ class TestStripe(GatewayContract):
         )
         assert isinstance(outcome, Accepted)
 
+    async def test_a_charge_that_is_asked_about_may_be_refunded_which_ends_the_inquiry(self, shop):
+        charge, ref = await self.disputed(shop, question=True)
+        asked = of(await shop.gateway.disputes.look_up_dispute(ref), Kind.DISPUTE_INQUIRY)
+        assert asked.detail["refundable"] is True
+        assert isinstance(await self.give_back(shop, charge, self.amount), Accepted)
+        assert of(await shop.gateway.disputes.look_up_dispute(ref), Kind.DISPUTE_CLOSED)
+
+    @pytest.mark.parametrize(
+        ("word", "kind"),
+        [("winning_evidence", Kind.DISPUTE_WON), ("losing_evidence", Kind.DISPUTE_LOST)],
+    )
+    async def test_the_test_evidences_decide_a_dispute(self, shop, word, kind):
+        _, ref = await self.disputed(shop)
+        await shop.gateway.disputes.submit(ref, Evidence(summary=word), key="dsp_counterfoil_1")
+        shop.sandbox.advance(6)
+        assert of(await shop.gateway.disputes.look_up_dispute(ref), kind)
+
+    async def test_the_dispute_of_a_test_card_withdraws_with_a_fee(self, shop):
+        opened = await shop.gateway.collect.open(self.opening(capture="automatic"), key="counterfoil-key-1")
+        await self._confirm(shop, opened.ref, "pm_card_createDispute", "pay")
+        [made] = shop.sandbox.truth()["stripe"]["disputes"]
+        outcome = await shop.gateway.disputes.look_up_dispute(made["id"])
+        withdrawn = of(outcome, Kind.DISPUTE_WITHDRAWN)
+        assert (withdrawn.amount, withdrawn.detail["settled"], withdrawn.detail["fee"]) == (
+            self.amount,
+            -self.amount.minor,
+            1500,
+        )
+
 
 class TestRazorpay(GatewayContract):
     amount = Money(50000, "INR")
@@ -130,7 +185,33 @@ class TestRazorpay(GatewayContract):
         "capture": "payments.capture",
         "look_up": "orders.retrieve",
         "find": "orders.list",
+        "refund": "payments.refund",
+        "look_up_refund": "refunds.retrieve",
+        "submit": "disputes.contest",
+        "accept": "disputes.accept",
     }
+    withdraws_at_once = False
+    courses: ClassVar = {
+        "pending": {"refunds": "pending", "refund_seconds": 3 * 86_400},
+        "failing": {"refunds": "failing_late", "refund_seconds": 3 * 86_400},
+        "short": {"refunds": "no_balance"},
+        "normal": {"refunds": "processed"},
+    }
+
+    def refund_course(self, shop, course):
+        shop.sandbox.control("POST", "razorpay", self.courses[course])
+
+    def dashboard_refund(self, shop, charge, minor):
+        asked = {"payment_id": charge, "amount": minor}
+        return shop.sandbox.control("POST", "razorpay/dashboard_refund", asked)["id"]
+
+    def dispute(self, shop, charge, *, question=False, minor=None):
+        phase = "retrieval" if question else "chargeback"
+        asked = {"payment_id": charge, "amount": minor, "phase": phase}
+        return shop.sandbox.control("POST", "razorpay/dispute", asked)["id"]
+
+    def dispute_goes_on(self, shop, ref, status):
+        shop.sandbox.control("POST", "razorpay/dispute_status", {"dispute_id": ref, "status": status})
 
     def connect(self, http, sandbox, *, url=None, secret=None):
         return razorpay.connect(
@@ -198,3 +279,39 @@ class TestRazorpay(GatewayContract):
         shop.sandbox.advance(60)
         given_back = await shop.gateway.collect.look_up(opened.ref)
         assert of(given_back, Kind.CHARGE_VOIDED).object_id == charge
+
+    async def test_an_instant_refund_is_instant_or_falls_back_to_normal_speed(self, shop):
+        _, charge = await self.captured(shop)
+        instant = await self.give_back(shop, charge, self.part(), speed="optimum")
+        detail = of(instant, Kind.REFUND_SUCCEEDED).detail
+        assert (detail["speed_requested"], detail["speed"]) == ("optimum", "instant")
+        shop.sandbox.control("POST", "razorpay", {"instant_refunds": False})
+        slower = await self.give_back(shop, charge, self.part(), ours="rfn_slower_01", speed="optimum")
+        detail = of(slower, Kind.REFUND_PENDING).detail
+        assert (detail["speed_requested"], detail["speed"]) == ("optimum", "normal")
+
+    async def test_a_payment_older_than_six_months_is_refused_by_name(self, shop):
+        _, charge = await self.captured(shop)
+        shop.sandbox.advance(184 * 86_400)
+        outcome = await self.give_back(shop, charge, self.part())
+        assert (type(outcome), outcome.code) == (Refused, FailureCode.REFUND_TOO_OLD)
+
+    async def test_evidence_is_uploaded_as_documents_that_the_dispute_names(self, shop):
+        _, ref = await self.disputed(shop)
+        await shop.gateway.disputes.submit(ref, EVIDENCE, key="dsp_counterfoil_1")
+        truth = shop.sandbox.truth()["razorpay"]
+        documents = {one["name"]: one["id"] for one in truth["documents"]}
+        assert {one["mime_type"] for one in truth["documents"]} == {"application/pdf"}
+        [kept] = truth["disputes"]
+        assert kept["evidence"]["billing_proof"] == [documents["receipt.pdf"]]
+        assert kept["evidence"]["others"] == [
+            {"type": "timeline", "document_ids": [documents["timeline.pdf"]]}
+        ]
+
+    async def test_another_round_waits_for_an_answer_again(self, shop):
+        _, ref = await self.disputed(shop)
+        await shop.gateway.disputes.submit(ref, EVIDENCE, key="dsp_counterfoil_1")
+        asked = {"dispute_id": ref, "status": "open", "phase": "pre_arbitration"}
+        shop.sandbox.control("POST", "razorpay/dispute_status", asked)
+        report = of(await shop.gateway.disputes.look_up_dispute(ref), Kind.DISPUTE_OPEN)
+        assert (report.detail["phase"], report.detail["evidence_count"]) == ("pre_arbitration", 0)

@@ -71,12 +71,12 @@ async def test_a_request_that_left_and_met_no_answer_is_lost(act):
 
 async def test_a_truncated_answer_is_lost_but_its_status_is_known():
     async with scripted(truncated) as server, client() as http:
-        assert await http.send(request(server.url)) == Lost(why="ClientPayloadError", status=200)
+        assert await http.send(request(server.url)) == Lost(why="the answer broke off", status=200)
 
 
 @pytest.mark.parametrize(
     ("limits", "why"),
-    [({"read_s": 0.2}, "SocketTimeoutError"), ({"total_s": 0.2}, "TimeoutError")],
+    [({"read_s": 0.2}, "it did not answer in time"), ({"total_s": 0.2}, "it did not answer in time")],
     ids=["silence", "too long in all"],
 )
 async def test_a_timeout_after_the_request_left_is_lost(limits, why):
@@ -88,12 +88,12 @@ async def test_a_timeout_after_the_request_left_is_lost(limits, why):
 async def test_a_refused_connection_is_unsent():
     async with client() as http:
         came = await http.send(request(f"http://127.0.0.1:{unused_port()}"))
-    assert isinstance(came, Unsent)
+    assert came == Unsent(why="it refuses connections")
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_unsent(tmp_path):
     async with scripted(answers(b"{}"), tls=self_signed(tmp_path)) as server, client() as http:
-        assert await http.send(request(server.url)) == Unsent(why="ClientConnectorCertificateError")
+        assert await http.send(request(server.url)) == Unsent(why="no trusted TLS connection can be made")
     assert server.sent == []
 
 
@@ -109,7 +109,7 @@ async def test_waiting_in_vain_for_a_free_connection_is_unsent(monkeypatch):
         first = asyncio.create_task(http.send(request(server.url)))
         while not server.sent:
             await asyncio.sleep(0.01)
-        assert await http.send(request(server.url)) == Unsent(why="ConnectionTimeoutError")
+        assert await http.send(request(server.url)) == Unsent(why="no connection was made in time")
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
     assert len(server.sent) == 1
@@ -141,7 +141,7 @@ async def test_an_answer_beyond_the_cap_is_lost(monkeypatch):
     monkeypatch.setattr(module, "ANSWER_BYTES", 1000)
     async with scripted(answers(b"x" * 1000), answers(b"x" * 1001)) as server, client() as http:
         assert isinstance(await http.send(request(server.url)), Answer)
-        assert await http.send(request(server.url)) == Lost(why="_AnswerTooLongError", status=200)
+        assert await http.send(request(server.url)) == Lost(why="the answer is too long", status=200)
 
 
 async def test_a_compressed_answer_is_asked_for_by_nobody_and_not_unpacked():

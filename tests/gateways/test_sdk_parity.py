@@ -12,13 +12,14 @@ import requests
 import stripe as stripe_sdk
 
 from counterfoil.domain.money import Money
-from counterfoil.gateways.base import Method, Opening
+from counterfoil.gateways.base import Evidence, Method, Opening
 from counterfoil.gateways.razorpay import gateway as razorpay
 from counterfoil.gateways.stripe import gateway as stripe
 from gateways.razorpay.entities import ORDER, PAYMENT, order, payment
+from gateways.razorpay.entities import dispute as razorpay_dispute
 from gateways.razorpay.entities import refund as razorpay_refund
 from gateways.scripted import answers, client, scripted
-from gateways.stripe.objects import ATTEMPT, INTENT, charge, intent, refund
+from gateways.stripe.objects import ATTEMPT, INTENT, charge, dispute, intent, refund
 
 stripe_sdk.enable_telemetry = False  # it would write to the home folder
 
@@ -28,6 +29,11 @@ KEY = "counterfoil-key-1"
 RETURN_URL = "https://shop.example/return?order=A 1&x=1"
 SINCE = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HELD = charge(captured=False, amount_captured=0)
+EVIDENCE = Evidence(
+    summary="They have it.",
+    texts={"product_description": "A lamp — ₹ & é", "receipt": "No. 1\nPaid"},
+)
+CONTESTED = Evidence(summary="They have it — ₹", amount=10000)
 
 
 def opening(amount):
@@ -147,13 +153,54 @@ STRIPE_CALLS = {
         lambda api, options: api.payment_intents.cancel(INTENT, {"expand": ["latest_charge"]}, options),
     ),
     "refund": (
-        refund(),
+        refund(amount=4000),
         lambda gateway: gateway.refunds.refund(
-            charge()["id"], Money(4000, "USD"), reference="cal_1", key=KEY
+            charge()["id"],
+            gateway.refunds.body(charge()["id"], Money(4000, "USD"), reference="cal_1", speed="normal"),
+            key=KEY,
         ),
         lambda api, options: api.refunds.create(
             {"charge": charge()["id"], "amount": 4000, "metadata": {"counterfoil_refund": "cal_1"}}, options
         ),
+    ),
+    "look up a refund": (
+        refund(),
+        lambda gateway: gateway.refunds.look_up_refund(refund()["id"]),
+        lambda api, _: api.refunds.retrieve(refund()["id"]),
+    ),
+    "submit evidence": (
+        dispute(),
+        lambda gateway: gateway.disputes.submit(dispute()["id"], EVIDENCE, key=KEY),
+        lambda api, options: api.disputes.update(
+            dispute()["id"],
+            {
+                "evidence": {
+                    "product_description": "A lamp — ₹ & é",
+                    "uncategorized_text": "They have it.\n\nReceipt\nNo. 1\nPaid",
+                },
+                "submit": True,
+            },
+            options,
+        ),
+    ),
+    "draft evidence": (
+        dispute(),
+        lambda gateway: gateway.disputes.draft(dispute()["id"], Evidence(summary="They have it.")),
+        lambda api, options: api.disputes.update(
+            dispute()["id"],
+            {"evidence": {"uncategorized_text": "They have it."}, "submit": False},
+            options,
+        ),
+    ),
+    "accept a dispute": (
+        dispute(status="lost"),
+        lambda gateway: gateway.disputes.accept(dispute()["id"], key=KEY),
+        lambda api, options: api.disputes.close(dispute()["id"], {}, options),
+    ),
+    "look up a dispute": (
+        dispute(),
+        lambda gateway: gateway.disputes.look_up_dispute(dispute()["id"]),
+        lambda api, _: api.disputes.retrieve(dispute()["id"]),
     ),
     "find a refund": (
         LISTED,
@@ -204,7 +251,7 @@ async def test_stripe_is_sent_what_its_own_sdk_sends(name):
     assert pairs(mine) == pairs(official)
     for header in ("authorization", "stripe-version"):
         assert mine.headers[header] == official.headers[header]
-    if mine.method == "POST":
+    if mine.method == "POST" and name != "draft evidence":  # a draft may be written over again and again
         assert mine.headers["idempotency-key"] == official.headers["idempotency-key"] == KEY
 
 
@@ -232,7 +279,11 @@ RAZORPAY_CALLS = {
     ),
     "refund": (
         razorpay_refund(),
-        lambda gateway: gateway.refunds.refund(PAYMENT, Money(20000, "INR"), reference="cal_1", key=KEY),
+        lambda gateway: gateway.refunds.refund(
+            PAYMENT,
+            gateway.refunds.body(PAYMENT, Money(20000, "INR"), reference="cal_1", speed="normal"),
+            key=KEY,
+        ),
         lambda api: api.payment.refund(
             PAYMENT,
             {
@@ -243,6 +294,55 @@ RAZORPAY_CALLS = {
             },
             headers={"Content-Type": "application/json", "X-Refund-Idempotency": KEY},
         ),
+    ),
+    "refund at once": (
+        razorpay_refund(),
+        lambda gateway: gateway.refunds.refund(
+            PAYMENT,
+            gateway.refunds.body(PAYMENT, Money(20000, "INR"), reference="cal_1", speed="optimum"),
+            key=KEY,
+        ),
+        lambda api: api.payment.refund(
+            PAYMENT,
+            {
+                "amount": 20000,
+                "speed": "optimum",
+                "receipt": "cal_1",
+                "notes": {"counterfoil_refund": "cal_1"},
+            },
+            headers={"Content-Type": "application/json", "X-Refund-Idempotency": KEY},
+        ),
+    ),
+    "look up a refund": (
+        razorpay_refund(),
+        lambda gateway: gateway.refunds.look_up_refund(razorpay_refund()["id"]),
+        lambda api: api.refund.fetch(razorpay_refund()["id"]),
+    ),
+    "draft evidence": (
+        razorpay_dispute(),
+        lambda gateway: gateway.disputes.draft(razorpay_dispute()["id"], CONTESTED),
+        lambda api: api.dispute.contest(
+            razorpay_dispute()["id"],
+            {"amount": 10000, "summary": "They have it — ₹", "action": "draft"},
+        ),
+    ),
+    "submit evidence": (
+        razorpay_dispute(),
+        lambda gateway: gateway.disputes.submit(razorpay_dispute()["id"], CONTESTED, key=KEY),
+        lambda api: api.dispute.contest(
+            razorpay_dispute()["id"],
+            {"amount": 10000, "summary": "They have it — ₹", "action": "submit"},
+        ),
+    ),
+    "accept a dispute": (
+        razorpay_dispute(status="lost"),
+        lambda gateway: gateway.disputes.accept(razorpay_dispute()["id"], key=KEY),
+        lambda api: api.dispute.accept(razorpay_dispute()["id"]),
+    ),
+    "look up a dispute": (
+        razorpay_dispute(),
+        lambda gateway: gateway.disputes.look_up_dispute(razorpay_dispute()["id"]),
+        lambda api: api.dispute.fetch(razorpay_dispute()["id"]),
     ),
     "find a refund": (
         {"entity": "collection", "count": 0, "items": []},

@@ -3,13 +3,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.gateways.base import UnreadableEventError
-from counterfoil.gateways.wire import MAX_TEXT, agree, known, labels, plain, url
+from counterfoil.gateways.wire import MAX_TEXT, agree, known, labels, paragraphs, plain, url
 
 OURS = {"counterfoil_attempt": "att_1", "counterfoil_payment": "pmt_1"}
 
 
 def kept(theirs, *, pairs=5, key=10, value=8):
     return labels(OURS, theirs, pairs=pairs, key=key, value=value)
+
+
+def test_a_text_keeps_its_lines_and_nothing_else_that_is_not_plain():
+    assert paragraphs("one\r\ntwo\x00\n\nthree\ud800", 100) == "one\ntwo \n\nthree "
+    assert paragraphs("one\ntwo\n" * 50, 9) == "one\ntwo\no"
+    assert paragraphs("", 9) == ""
 
 
 def test_our_labels_come_first_and_nobody_elses_replace_them():

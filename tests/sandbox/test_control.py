@@ -173,6 +173,28 @@ def test_an_object_is_shown_as_it_is_kept(merchant, sandbox):
     assert page(sandbox, "truth/stripe/pi_nope")[0] == 404
 
 
+def test_the_money_of_every_captured_charge_is_told(merchant, sandbox):
+    paid, _ = merchant.paid(10000), merchant.paid(5000, capture_method="manual")
+    merchant.v1.refunds.create({"payment_intent": paid.id, "amount": 2500})
+    failed = merchant.v1.refunds.create({"payment_intent": paid.id, "amount": 100})
+    sandbox.control("POST", "stripe/refund", {"refund": failed.id, "status": "failed"})
+    sandbox.control("POST", "stripe/dispute", {"payment_intent": paid.id, "amount": 3000})
+    assert sandbox.control("GET", "money") == {
+        "stripe": [
+            {
+                "charge": paid.latest_charge,
+                "attempt": paid.id,
+                "currency": "usd",
+                "captured": 10000,
+                "refunded": 2500,
+                "disputed": 3000,
+                "left": 4500,
+            }
+        ],
+        "razorpay": [],
+    }
+
+
 def test_the_front_page_shows_what_is_here(merchant, receiver, sandbox):
     assert "Nothing has happened yet" in page(sandbox)[1]
     paid = merchant.paid()

@@ -54,7 +54,13 @@ def shop():
 def made(shop: Shop):
     """An order, an authorized and a captured payment: what hostile calls are about."""
     order = shop.order()
-    return {"order": order["id"], "authorized": shop.paid(order)["id"], "captured": shop.captured()["id"]}
+    disputed = shop.captured()["id"]
+    return {
+        "order": order["id"],
+        "authorized": shop.paid(order)["id"],
+        "captured": shop.captured()["id"],
+        "dispute": shop.act("dispute", payment_id=disputed)["id"],
+    }
 
 
 def bears(answer):
@@ -71,7 +77,30 @@ def test_any_json_is_answered_everywhere(shop, made, body):
     bears(shop.api("POST", f"payments/{made['authorized']}/capture", body))
     bears(shop.api("POST", f"payments/{made['captured']}/refund", body))
     bears(shop.api("POST", "refunds", body))
+    bears(shop.api("PATCH", f"disputes/{made['dispute']}/contest", {**evidence(body), "action": "draft"}))
     bears(shop.call("POST", "/razorpay/checkout/pay", body))
+
+
+def evidence(body):
+    """The same values under the names that evidence has."""
+    names = ("amount", "summary", "others", "billing_proof", "explanation_letter")
+    values = list(body.values()) if isinstance(body, dict) else [body]
+    return dict(zip(names, values, strict=False))
+
+
+@ONE_BY_ONE
+@given(
+    body=st.binary(max_size=300)
+    | st.lists(
+        st.sampled_from(
+            [b"--b", b"--b--", b"\r\n", b"Content-Disposition: form-data; name=", b'"file"', b'"purpose"',
+             b"; filename=\xff", b"dispute_evidence", b"%PDF-1", b"Content-Type: ", b"\x00", b":", b"=?utf-8?b?a"]
+        )
+    ).map(b"".join),
+    kind=st.sampled_from(["multipart/form-data; boundary=b", "multipart/form-data", "x", "multipart/mixed; boundary="]),
+)  # fmt: skip
+def test_any_form_is_answered(shop, body, kind):
+    bears(shop.api("POST", "documents", body, **{"content-type": kind}))
 
 
 @ONE_BY_ONE
@@ -91,7 +120,9 @@ def test_any_bytes_are_answered(shop, made, body):
 @ONE_BY_ONE
 @given(query=st.text(alphabet="0123456789abcdef%&=[]-+ countskipromexpand", max_size=40))
 def test_any_query_is_answered(shop, made, query):
-    for path in ("orders", "payments", "refunds", f"payments/{made['captured']}"):
+    for path in ("orders", "payments", "refunds", "disputes", f"disputes/{made['dispute']}"):
+        bears(shop.api("GET", f"{path}?{query.replace(' ', '+')}"))
+    for path in (f"payments/{made['captured']}", f"payments/{made['captured']}/refunds"):
         bears(shop.api("GET", f"{path}?{query.replace(' ', '+')}"))
 
 

@@ -189,7 +189,7 @@ def test_a_pending_refund_ends_on_demand_once(shop):
     assert shop.act("refund", refund_id=good["id"], status="processed")["status"] == "processed"
     assert shop.act("refund", refund_id=bad["id"], status="failed")["status"] == "failed"
     assert shop.payment(payment["id"])["amount_refunded"] == 100
-    with pytest.raises(ControlError, match="only a pending refund"):
+    with pytest.raises(ControlError, match="is failed does not become processed"):
         shop.act("refund", refund_id=bad["id"], status="processed")
     with pytest.raises(ControlError, match="status is one of"):
         shop.act("refund", refund_id=good["id"], status="lost")
@@ -300,3 +300,48 @@ def test_after_a_server_error_the_key_finds_the_refund_that_was_made(shop):
     status, refund = keyed(shop, payment, {"amount": 10000})
     assert (status, refund["status"]) == (200, "processed")
     assert shop.payment(payment["id"])["amount_refunded"] == 10000
+
+
+def test_a_refund_may_wait_for_days(shop):
+    shop.act(refunds="pending", refund_seconds=3 * DAY)
+    refund = shop.client.payment.refund(shop.captured()["id"], {"amount": 100})
+    shop.sandbox.advance(3 * DAY - 60)
+    assert shop.client.refund.fetch(refund["id"])["status"] == "pending"
+    shop.sandbox.advance(120)
+    assert shop.client.refund.fetch(refund["id"])["status"] == "processed"
+
+
+def test_a_refund_may_fail_long_after_it_was_processed(shop):
+    shop.act(refunds="failing_late", refund_seconds=3 * DAY)
+    payment = shop.captured()
+    refund = shop.client.payment.refund(payment["id"], {"amount": 100})
+    assert refund["status"] == "processed"
+    shop.sandbox.advance(2 * DAY)
+    assert len(shop.client.refund.fetch(refund["id"])["acquirer_data"]["arn"]) == 23
+    shop.sandbox.advance(2 * DAY)
+    assert shop.client.refund.fetch(refund["id"])["status"] == "failed"
+    assert shop.payment(payment["id"])["amount_refunded"] == 0
+    names = ["refund.created", "refund.processed", "refund.failed"]
+    shop.endpoint.expect("payment.authorized", "payment.captured", "order.paid", *names)
+
+
+def test_a_processed_refund_fails_on_demand(shop):
+    payment = shop.captured()
+    refund = shop.client.payment.refund(payment["id"], {})
+    assert shop.act("refund", refund_id=refund["id"], status="failed")["status"] == "failed"
+    assert shop.payment(payment["id"])["status"] == "captured"
+
+
+def test_a_refund_in_the_dashboard_names_nothing_of_ours(shop):
+    payment = shop.captured()
+    made = shop.act("dashboard_refund", payment_id=payment["id"], amount=20000, speed="optimum")
+    assert (made["amount"], made["notes"], made["receipt"]) == (20000, [], None)
+    assert made["speed_processed"] == "instant"
+    assert shop.client.refund.all()["items"] == [made]
+    [row] = shop.sandbox.control("GET", "money")["razorpay"]
+    assert (row["charge"], row["attempt"], row["refunded"], row["left"]) == (
+        payment["id"],
+        payment["order_id"],
+        20000,
+        30000,
+    )

@@ -3,6 +3,10 @@
 import pytest
 import stripe
 
+from sandbox_server import ControlError
+
+DAY = 86_400
+
 
 def refund(merchant, intent, **more):
     return merchant.v1.refunds.create({"payment_intent": intent.id, **more})
@@ -144,3 +148,98 @@ def test_refunds_are_listed_by_charge_and_by_intent(merchant):
     assert [r.id for r in listed({"payment_intent": one.id}).data] == [second.id, first.id]
     assert [r.id for r in listed({"charge": str(one.latest_charge)}).data] == [second.id, first.id]
     assert len(listed().data) == 3
+
+
+# Scripted
+
+
+def script(merchant, path="refunds", **given):
+    return merchant.sandbox.control("POST", f"stripe/{path}", given)
+
+
+def test_a_refund_waits_for_days_and_then_succeeds(merchant, sandbox):
+    script(merchant, course="pending", seconds=3 * DAY)
+    back = refund(merchant, merchant.paid())
+    sandbox.advance(3 * DAY - 60)
+    assert merchant.v1.refunds.retrieve(back.id).status == "pending"
+    sandbox.advance(120)
+    assert merchant.v1.refunds.retrieve(back.id).status == "succeeded"
+    sandbox.advance(3601)
+    assert merchant.v1.refunds.retrieve(back.id).destination_details.card.reference_status == "available"
+
+
+def test_a_refund_fails_after_days_for_the_reason_that_was_named(merchant, sandbox):
+    for course, status in (("failing", "succeeded"), ("pending_failing", "pending")):
+        script(merchant, course=course, seconds=3 * DAY, failure_reason="lost_or_stolen_card")
+        paid = merchant.paid()
+        back = refund(merchant, paid)
+        assert back.status == status
+        sandbox.advance(3 * DAY + 60)
+        failed = merchant.v1.refunds.retrieve(back.id)
+        assert (failed.status, failed.failure_reason) == ("failed", "lost_or_stolen_card")
+        assert merchant.charge(paid).amount_refunded == 0
+
+
+def test_a_refund_without_the_money_for_it_waits_and_moves_no_balance_until_then(merchant, sandbox):
+    script(merchant, course="short", seconds=DAY)
+    back = refund(merchant, merchant.paid())
+    assert (back.status, back.pending_reason) == ("pending", "insufficient_funds")
+    assert back.balance_transaction is None
+    sandbox.advance(DAY + 60)
+    done = merchant.v1.refunds.retrieve(back.id, {"expand": ["balance_transaction"]})
+    assert (done.status, done.balance_transaction.amount) == ("succeeded", -10000)
+    script(merchant, course="short")
+    short = refund(merchant, merchant.paid())
+    failed = script(merchant, "refund", refund=short.id, status="failed", failure_reason="insufficient_funds")
+    assert "failure_balance_transaction" not in failed
+
+
+def test_a_refund_may_be_refused_for_want_of_money(merchant):
+    paid = merchant.paid()
+    script(merchant, course="refused", times=1)
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        refund(merchant, paid)
+    assert refused.value.code == "balance_insufficient"
+    assert refund(merchant, paid).status == "succeeded"
+
+
+def test_a_course_lasts_as_often_as_it_was_asked_for_or_until_it_is_ended(merchant):
+    paid = merchant.paid()
+    script(merchant, course="pending", times=2)
+    statuses = [refund(merchant, paid, amount=1).status for _ in range(3)]
+    assert statuses == ["pending", "pending", "succeeded"]
+    script(merchant, course="pending")
+    assert [refund(merchant, paid, amount=1).status for _ in range(3)] == ["pending"] * 3
+    script(merchant)
+    assert refund(merchant, paid, amount=1).status == "succeeded"
+
+
+def test_a_refund_goes_on_by_hand_and_its_timer_has_nothing_left_to_say(merchant, sandbox):
+    script(merchant, course="pending_failing", seconds=DAY)
+    paid = merchant.paid()
+    back = refund(merchant, paid)
+    assert script(merchant, "refund", refund=back.id, status="succeeded")["status"] == "succeeded"
+    sandbox.advance(2 * DAY)
+    assert merchant.v1.refunds.retrieve(back.id).status == "succeeded"
+    late = script(merchant, "refund", refund=back.id, status="failed")
+    assert late["failure_balance_transaction"].startswith("txn_")
+    assert merchant.charge(paid).amount_refunded == 0
+    with pytest.raises(ControlError, match="it is over"):
+        script(merchant, "refund", refund=back.id, status="succeeded")
+
+
+def test_a_refund_in_the_dashboard_names_nothing_of_ours(merchant):
+    paid = merchant.paid()
+    made = script(merchant, "dashboard_refund", payment_intent=paid.id, amount=2500, reason="duplicate")
+    assert (made["amount"], made["reason"], made["metadata"]) == (2500, "duplicate", {})
+    assert merchant.types()[-2:] == ["refund.created", "charge.refunded"]
+    assert merchant.events()[-1]["request"] == {"id": None, "idempotency_key": None}
+    with pytest.raises(ControlError, match="greater than unrefunded"):
+        script(merchant, "dashboard_refund", charge=str(paid.latest_charge), amount=7501)
+    [row] = merchant.sandbox.control("GET", "money")["stripe"]
+    assert (row["charge"], row["attempt"], row["refunded"], row["left"]) == (
+        paid.latest_charge,
+        paid.id,
+        2500,
+        7500,
+    )

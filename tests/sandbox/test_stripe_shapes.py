@@ -19,7 +19,9 @@ def life(merchant, sandbox):
     sandbox.advance(2)
     merchant.v1.refunds.create({"payment_intent": paid.id, "amount": 2500})
     sandbox.advance(3601)
-    return merchant.events()
+    told = merchant.events()
+    sandbox.control("POST", "stripe/dispute", {"payment_intent": paid.id})
+    return told
 
 
 def keys(value, depth):
@@ -29,7 +31,7 @@ def keys(value, depth):
     return {key: keys(inner, depth - 1) for key, inner in sorted(value.items())}
 
 
-@pytest.mark.parametrize("kind", ["payment_intent", "charge", "refund", "balance_transaction"])
+@pytest.mark.parametrize("kind", ["payment_intent", "charge", "refund", "balance_transaction", "dispute"])
 def test_objects_have_the_keys_of_the_fixtures(life, sandbox, kind):
     expected = fixture(kind).keys() - EXPANDED_ONLY.get(kind, set())
     for one in sandbox.truth()["stripe"][f"{kind}s"]:

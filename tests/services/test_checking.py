@@ -120,7 +120,7 @@ async def test_a_winner_that_is_not_the_payer_is_found(shop: Shop):
 
 async def test_captured_money_that_is_all_surplus_is_found(shop: Shop):
     await shop.spoil("UPDATE charges SET surplus = true")
-    assert f"{shop.payment_id} has captured charges, and all of them are surplus." in {
+    assert f"{shop.payment_id} is captured, and all of its captured charges are surplus." in {
         one.sentence for one in await shop.differences()
     }
 

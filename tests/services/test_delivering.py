@@ -393,3 +393,34 @@ async def test_events_are_forgotten_after_a_month_with_their_deliveries(ctx: Con
     await delivering.prune(ctx)
     for table in ("events", "deliveries", "delivery_log"):
         assert await builders.one(ctx, f"SELECT count(*) FROM {table}") == 1
+
+
+async def _shown(ctx: Context) -> dict[str, float]:
+    """What /metrics says of endpoints and deliveries, by name and labels."""
+    await ctx.metrics.read(ctx.db, ctx.now())
+    lines = ctx.metrics.page().decode().splitlines()
+    ours = ("counterfoil_deliveries_total{", "counterfoil_endpoints{", "counterfoil_undelivered")
+    return {name: float(value) for name, value in (ln.rsplit(" ", 1) for ln in lines if ln.startswith(ours))}
+
+
+async def test_the_metrics_tell_of_deliveries_by_outcome_of_endpoints_and_of_what_waits(
+    ctx: Context, shop: Receiver
+):
+    await an_endpoint(ctx, shop.url, "payment.*")
+    await happened(ctx, "pmt_1", 1)
+    await all_sent(ctx)
+    shop.say = FAILS
+    await happened(ctx, "pmt_2", 1)
+    await all_sent(ctx)
+    advance(ctx, timedelta(seconds=1))
+    shown = await _shown(ctx)
+    assert shown['counterfoil_deliveries_total{outcome="delivered"}'] == 1
+    assert shown['counterfoil_deliveries_total{outcome="put_off"}'] == 1
+    assert shown['counterfoil_endpoints{state="failing"}'] == 1
+    assert (shown["counterfoil_undelivered"], shown["counterfoil_undelivered_oldest_seconds"]) == (1, 1)
+    shop.say = answering(410)
+    await happened(ctx, "pmt_3", 1)
+    await all_sent(ctx)
+    shown = await _shown(ctx)
+    assert shown['counterfoil_endpoints{state="disabled"}'] == 1
+    assert (shown["counterfoil_undelivered"], shown["counterfoil_undelivered_oldest_seconds"]) == (0, 0)

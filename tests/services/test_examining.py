@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from counterfoil.services import delivering
+from counterfoil.services import endpoints as making
+from counterfoil.services.endpoints import NewEndpoint
 from counterfoil.services.examining import Finding, examine
 from counterfoil.settings import Settings
+from counterfoil.store import endpoints
 from database import Postgres
+from outgoing import owner
 from service import Service, of_sandbox, serving
 
 
@@ -198,3 +203,37 @@ def test_mails_that_a_setting_promises_and_nothing_sends_are_named(service: Serv
 def _waiting(service: Service, key_file: Path) -> Finding | None:
     found = looked_at(service, key_file)["mails"]
     return None if found.state == "ok" else found
+
+
+def test_endpoints_that_hear_nothing_are_named_with_what_mends_them(service: Service, key_file: Path):
+    def stands(**changes: object) -> Finding:
+        async def write() -> None:
+            async with service.context.db.transaction() as conn:
+                await endpoints.update(conn, made.id, **changes)
+
+        service.run(write())
+        found = looked_at(service, key_file)
+        return found.get(f"endpoint {made.id}") or found["endpoints"]
+
+    assert looked_at(service, key_file)["endpoints"].sentence.startswith("No endpoint is set")
+    new, caller = NewEndpoint(url="https://93.184.216.34/hooks"), owner(service.context)
+    made, _ = service.run(making.create(service.context, caller, new))
+    assert looked_at(service, key_file)["endpoints"] == Finding("endpoints", "ok", "Every endpoint is told.")
+    now = service.context.now()
+    failing = stands(failing_since=now)
+    assert (failing.state, f"endpoints test {made.id}" in failing.mend) == ("warn", True)
+    ended = stands(disabled_at=now, disabled_because="it answered 410")
+    assert (ended.state, ended.sentence) == ("warn", "It is disabled: it answered 410.")
+    assert stands(disabled_because=making.BY_HAND).state == "ok"
+
+
+def test_deliveries_that_wait_for_a_worker_are_told(fast_postgres: Postgres, key_file: Path):
+    with serving(fast_postgres, work=False) as service:
+        ctx = service.context
+        service.run(making.create(ctx, owner(ctx), NewEndpoint(url="https://93.184.216.34/hooks")))
+        service.create()
+        service.run(delivering.number(ctx))
+        assert looked_at(service, key_file)["endpoints"].state == "ok"
+        service.advance(2 * 3600)
+        found = looked_at(service, key_file)["endpoints"]
+    assert (found.state, found.sentence) == ("warn", "1 deliveries wait, the oldest for 120 minutes.")

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 import builders
 from builders import Life
 from counterfoil.domain.attempt import Attempt, AttemptState
+from counterfoil.domain.call import Verb
 from counterfoil.domain.fact import Kind
+from counterfoil.services import calling
 from counterfoil.services.context import Context
 from counterfoil.store import payments
 from counterfoil.store.payments import Family
@@ -253,7 +255,12 @@ def test_a_whole_life_told_backwards_and_twice_ends_as_told_once(court: Court, g
     assert (once["payment"]["captured"], once["payment"]["refunded"]) == amounts[gateway]
     currency = {"stripe": "USD", "razorpay": "INR"}[gateway]
     left = amounts[gateway][0] - amounts[gateway][1]
-    assert once["books"] == {f"gateway_balance {currency}": left, f"sales {currency}": -left}
+    lost = {"stripe": 3_000, "razorpay": 0}[gateway]  # in a dispute
+    assert once["books"] == {
+        f"gateway_balance {currency}": left - lost,
+        f"sales {currency}": -left,
+        **({f"dispute_losses {currency}": lost} if lost else {}),
+    }
 
 
 # Single scenes. Each has a house of its own.
@@ -382,14 +389,69 @@ async def test_a_capture_at_a_second_gateway_is_surplus(ctx: Context):
     }
 
 
-async def test_money_captured_on_a_fenced_attempt_pays_a_payment_that_nothing_else_has_paid(ctx: Context):
+async def fenced(ctx: Context, status: str) -> Family:
+    """A payment of this status whose one attempt is a fenced Razorpay order, on which then somebody captures."""
     family = await builders.owed(ctx, "razorpay", fenced_at=builders.NOW, state=AttemptState.FENCED)
+    async with ctx.db.transaction() as conn:
+        asked = builders.NOW if status == "cancelled" else None
+        await payments.update(conn, family.payment.id, status=status, cancel_requested_at=asked)
     captured = builders.razorpay_payment(family.attempts[0], "pay_1", "captured")
     await builders.told(ctx, "razorpay", builders.razorpay_event("payment.captured", payment=captured))
-    now = await builders.family_of(ctx, family.payment.id)
+    return await builders.family_of(ctx, family.payment.id)
+
+
+@pytest.mark.parametrize(("status", "how"), [("cancelled", "is cancelled"), ("failed", "has failed")])
+async def test_money_captured_on_a_fenced_attempt_of_a_payment_that_is_over_is_surplus(
+    ctx: Context, status: str, how: str
+):
+    now = await fenced(ctx, status)
+    assert (now.payment.status, now.payment.winner_attempt_id, now.payment.amount_captured) == (
+        status,
+        None,
+        0,
+    )
+    assert (now.attempts[0].state, now.charges[0].surplus) == ("fenced", True)
+    sentence = await builders.one(ctx, "SELECT sentence FROM exceptions WHERE kind = 'surplus_capture'")
+    assert sentence == f"pay_1 was captured although {now.payment.id} {how}."
+    jobs = await builders.rows(ctx, "SELECT payload FROM pgqueuer WHERE entrypoint = 'look_after'")
+    assert [job["payload"].decode() for job in jobs] == [now.payment.id]  # to be given back at once
+
+
+@pytest.mark.parametrize("status", ["created", "pending"])
+async def test_money_captured_on_a_fenced_attempt_pays_a_payment_that_still_waits_for_it(
+    ctx: Context, status: str
+):
+    now = await fenced(ctx, status)
     assert (now.payment.status, now.attempts[0].state) == ("captured", "won")
     assert now.attempts[0].fenced_at is not None
     assert now.payment.winner_attempt_id == now.attempts[0].id
+    assert await exceptions(ctx) == []
+
+
+async def test_money_captured_on_a_fenced_attempt_beside_an_authorised_one_is_surplus(ctx: Context):
+    family = await builders.owed(ctx, "razorpay", fenced_at=builders.NOW, state=AttemptState.FENCED)
+    family = await builders.another(ctx, family, "stripe")
+    held = builders.charge(family.attempts[1], "ch_1", captured=False, amount_captured=0)
+    await builders.told(ctx, "stripe", builders.event("charge.succeeded", held))
+    captured = builders.razorpay_payment(family.attempts[0], "pay_1", "captured")
+    await builders.told(ctx, "razorpay", builders.razorpay_event("payment.captured", payment=captured))
+    now = await builders.family_of(ctx, family.payment.id)
+    assert now.payment.status == "authorized"
+    assert [charge.ref for charge in now.charges if charge.surplus] == ["pay_1"]
+
+
+async def test_a_capture_that_overtook_our_cancel_pays_the_payment(ctx: Context):
+    """Stripe was asked to cancel, and the answer is not known: fenced is what was seen cancelled."""
+    family = await builders.owed(ctx)
+    async with ctx.db.transaction() as conn:
+        await payments.update(conn, family.payment.id, cancel_requested_at=builders.NOW)
+        await calling.begin(ctx, conn, family.attempts[0], Verb.CANCEL)
+    await builders.told(
+        ctx, "stripe", builders.event("charge.succeeded", builders.charge(family.attempts[0], "ch_1"))
+    )
+    now = await builders.family_of(ctx, family.payment.id)
+    assert (now.payment.status, now.payment.amount_captured) == ("captured", 10_000)
+    assert await exceptions(ctx) == []
 
 
 async def test_an_authorisation_on_a_fenced_attempt_authorises_nothing(ctx: Context):
@@ -454,7 +516,7 @@ async def test_more_given_back_than_was_taken_is_kept_and_calls_a_person(ctx: Co
     now = await builders.family_of(ctx, family.payment.id)
     assert (now.charges[0].captured, now.charges[0].refunded_seen) == (10_000, 16_000)
     assert await books(ctx, family) == {"gateway_balance": -6_000, "sales": 6_000}
-    assert await exceptions(ctx) == ["over_refunded"]
+    assert await exceptions(ctx) == ["over_refunded", "refund_outside", "refund_outside"]
 
 
 async def test_the_refund_of_a_hold_moves_no_money(ctx: Context):
@@ -627,7 +689,9 @@ async def test_a_cancelled_intent_fences_its_attempt_and_gives_the_payment_up(ct
 
 
 @pytest.mark.parametrize("cancelled_first", [True, False])
-async def test_a_cancelled_intent_with_money_keeps_the_payment(ctx: Context, cancelled_first: bool):
+async def test_a_cancelled_intent_with_money_stays_what_the_shop_was_told(
+    ctx: Context, cancelled_first: bool
+):
     family = await builders.owed(ctx)
     attempt = family.attempts[0]
     events = [
@@ -636,5 +700,6 @@ async def test_a_cancelled_intent_with_money_keeps_the_payment(ctx: Context, can
     ]
     await builders.told(ctx, "stripe", *(events if cancelled_first else reversed(events)))
     now = await builders.family_of(ctx, family.payment.id)
-    assert (now.payment.status, now.attempts[0].state) == ("captured", "won")
+    expected = ("failed", "fenced", True) if cancelled_first else ("captured", "won", False)
+    assert (now.payment.status, now.attempts[0].state, now.charges[0].surplus) == expected
     assert now.attempts[0].fenced_at is not None

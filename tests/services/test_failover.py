@@ -1,6 +1,5 @@
 """Failover: another gateway only once the first can never charge, one winner, and what is taken twice given back."""
 
-from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -8,26 +7,11 @@ from typing import Any
 import pytest
 
 from counterfoil.domain.routing_policy import Policy
-from counterfoil.services import settling, sweeping
-from database import Postgres
-from service import Service, Weak, call, serving
+from counterfoil.services import refunding, settling, sweeping
+from service import Service, call
 
 DECLINED = "pm_card_chargeDeclined"
 SILENT = {"timeout_after": {"seconds": 0.05}}
-
-
-@pytest.fixture(scope="module")
-def weak() -> Weak:
-    return Weak()
-
-
-@pytest.fixture(scope="module")
-def running(fast_postgres: Postgres, weak: Weak) -> Iterator[Service]:
-    """No worker, and webhooks held: whatever happens was asked for by a test."""
-    with serving(fast_postgres, work=False, on_commit=weak) as service:
-        service.sandbox.webhooks(hold=True)
-        service.key()  # made now: a test that counts commits must not count this one
-        yield service
 
 
 @pytest.fixture
@@ -65,21 +49,6 @@ def stands(payment: Any) -> tuple[str, list[tuple[str, str]]]:
 
 def order_of(payment: Any) -> str:
     return payment["attempts"][-1]["gateway_reference"]
-
-
-def captures_in_dashboard(service: Service, pay_id: str, amount: int) -> None:
-    """A person captures the payment in Razorpay's dashboard, past us."""
-    config = service.sandbox.config
-    key = b64encode(f"{config.razorpay_key_id}:{config.razorpay_key_secret}".encode()).decode()
-    body = {"amount": amount, "currency": "INR"}
-    answer = call(
-        service.sandbox.url,
-        "POST",
-        f"/razorpay/v1/payments/{pay_id}/capture",
-        body,
-        headers={"authorization": f"Basic {key}"},
-    )
-    assert answer.status == 200, answer
 
 
 def razorpay_payment(service: Service, pay_id: str) -> Any:
@@ -156,7 +125,7 @@ def test_a_surplus_capture_is_given_back_by_itself_and_once(service, lost):
     change(service, made, "stripe")
     late = service.pay_razorpay(order)["razorpay_payment_id"]
     service.post(f"/api/payments/{made['id']}/confirm", {"payment_method": "pm_card_visa"})
-    captures_in_dashboard(service, late, 50_000)
+    service.capture_in_dashboard(late, 50_000)
     if lost:
         service.sandbox.fault("razorpay", "payments.refund", lost, times=1, **SILENT.get(lost, {}))
     sync(service, made)
@@ -185,12 +154,13 @@ def test_a_refund_that_was_refused_is_asked_for_again(service):
     change(service, made, "stripe")
     late = service.pay_razorpay(order)["razorpay_payment_id"]
     service.post(f"/api/payments/{made['id']}/confirm", {"payment_method": "pm_card_visa"})
-    captures_in_dashboard(service, late, 50_000)
+    service.capture_in_dashboard(late, 50_000)
     service.sandbox.fault("razorpay", "payments.refund", "rate_limit", times=1)
-    assert sync(service, made)["surplus"][0]["amount_refunded"] == 0
-    assert service.rows("SELECT next_check_at FROM payments WHERE id = $1", made["id"])[0]["next_check_at"]
-    service.advance(60)
-    service.run(sweeping.due_payments(service.context))
+    waiting = sync(service, made)
+    assert waiting["surplus"][0]["amount_refunded"] == 0
+    assert waiting["refunds"][0]["stage"].startswith("approved, not yet sent: ")
+    service.advance(61)
+    service.run(refunding.due_refunds(service.context))
     assert service.payment(made["id"])["surplus"][0]["amount_refunded"] == 50_000
 
 
@@ -248,7 +218,8 @@ def test_an_account_that_captures_by_itself_refuses_once_its_order_was_shown(ser
 def test_ten_who_change_at_once_open_one_attempt(service):
     made = declined(service)
     with ThreadPoolExecutor(10) as pool:
-        list(pool.map(lambda _: service.post(f"/api/payments/{made['id']}/attempts"), range(10)))
+        asked = {"gateway": "razorpay"}
+        list(pool.map(lambda _: service.post(f"/api/payments/{made['id']}/attempts", asked), range(10)))
     after = sync(service, made)
     assert stands(after) == ("pending", [("stripe", "fenced"), ("razorpay", "open")])
 
@@ -273,11 +244,80 @@ def test_a_process_that_dies_on_the_way_leaves_what_the_sweep_finishes(service, 
     assert (after["status"], len(taken(service, after))) == ("captured", 1)
 
 
+@pytest.mark.parametrize("commit", range(1, 8))
+def test_a_retry_of_a_change_that_broke_off_finishes_it(service, weak, commit):
+    made, path = declined(service), "/api/payments/{}/attempts"
+    key = f"change {made['id']}"
+    weak.left = commit
+    broke = service.post(path.format(made["id"]), idempotency_key=key)
+    weak.left = None
+    assert broke.status == 503
+    early = service.post(path.format(made["id"]), idempotency_key=key)
+    service.advance(31)
+    after = service.post(path.format(made["id"]), idempotency_key=key)
+    assert (early.json.get("code"), after.status) == (None if commit == 1 else "idempotency_in_flight", 200)
+    assert stands(after.json) == ("pending", [("stripe", "fenced"), ("razorpay", "open")])
+    service.pay_razorpay(order_of(after.json))
+    assert len(taken(service, sync(service, made))) == 1
+    again = service.post(path.format(made["id"]), idempotency_key=key)
+    assert (again.status, again.headers.get("idempotency-replayed")) == (200, "true")
+
+
+def test_a_retry_finds_another_way_where_the_opening_it_left_was_never_answered(service, weak):
+    made = declined(service)
+    key, path = f"change {made['id']}", f"/api/payments/{made['id']}/attempts"
+    service.sandbox.fault("razorpay", "orders.create", "error_5xx_before", times=1)
+    weak.left = (
+        6  # the plan, the fence's intent and outcome, the attempt: the last is what came of its opening
+    )
+    assert service.post(path, idempotency_key=key).status == 503
+    service.advance(31)
+    after = service.post(path, idempotency_key=key).json
+    assert stands(after) == ("pending", [("stripe", "fenced"), ("razorpay", "dead"), ("razorpay", "open")])
+
+
 def test_where_the_other_gateway_does_not_open_the_first_is_opened_anew(service):
     made = declined(service)
     service.sandbox.fault("razorpay", "orders.create", "error_5xx_before", times=1)
     after = change(service, made, "razorpay")
     assert stands(after) == ("pending", [("stripe", "fenced"), ("razorpay", "dead"), ("stripe", "open")])
+
+
+def told(service: Service, payment: Any) -> list[tuple[str, str, int]]:
+    """What the shop's backend is told of the payment: the type, the gateway it then is at, and the version."""
+    rows = service.rows(
+        "SELECT type, version, object FROM events WHERE object_id = $1 ORDER BY version", payment["id"]
+    )
+    return [(row["type"], row["object"]["gateway"], row["version"]) for row in rows]
+
+
+@pytest.mark.parametrize("fault", ["refuse", "error_5xx_before", "reset_after"])
+def test_an_opening_that_goes_on_elsewhere_is_not_told_as_a_failure(service, fault):
+    service.sandbox.fault("razorpay", "orders.create", fault, times=1)
+    made = service.create(50_000, "INR")
+    assert stands(made) == ("created", [("razorpay", "dead"), ("stripe", "open")])
+    assert told(service, made) == [("payment.created", "razorpay", 1), ("payment.updated", "stripe", 2)]
+    assert made["version"] == 2
+
+
+def test_an_opening_that_goes_on_nowhere_is_told_as_a_failure_once(service):
+    for gateway in ("stripe", "razorpay"):
+        service.sandbox.fault(gateway, "*", "error_5xx_before")
+    made = service.create(50_000, "INR")
+    assert [type_ for type_, _, _ in told(service, made)] == [
+        "payment.created", "payment.updated", "payment.failed"
+    ]  # fmt: skip
+
+
+def test_a_retry_of_an_opening_that_broke_off_is_not_told_as_a_failure(service, weak):
+    weak.left = 2  # the payment is made, its opening is sent, and nobody keeps what came of it
+    key, asked = "an opening broke off", {"amount": 50_000, "currency": "INR"}
+    assert service.post("/api/payments", asked, idempotency_key=key).status == 503
+    service.sandbox.fault("razorpay", "orders.list", "error_5xx_before", times=1)  # nor is it found
+    service.advance(31)
+    made = service.post("/api/payments", asked, idempotency_key=key).json
+    assert stands(made) == ("created", [("razorpay", "dead"), ("razorpay", "open")])
+    assert [type_ for type_, _, _ in told(service, made)] == ["payment.created", "payment.updated"]
 
 
 def test_the_timeline_says_where_the_payment_went_and_why(service):

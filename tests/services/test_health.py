@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from counterfoil.domain.breaker import WHOLE
+from counterfoil.domain.breaker import WHOLE, BreakerPolicy
+from counterfoil.domain.errors import DatabaseAwayError
+from counterfoil.gateways.base import Unknown
 from counterfoil.services.health import Health
+from counterfoil.services.metrics import Metrics
+from counterfoil.store import database
 from database import Postgres
-from service import Service, running_service, serving
+from service import Service, Weak, running_service, serving
 
 PATIENCE = 3
 
@@ -201,3 +205,34 @@ def test_the_dry_run_explains_every_gateway_and_takes_no_payment(service):
         },
     ]
     assert service.rows("SELECT * FROM payments") == []
+
+
+def test_news_that_cannot_be_written_does_not_hide_what_was_heard_after_it(service):
+    context, outcome = service.context, Unknown(message="timeout")
+
+    async def hear() -> None:
+        for account_id in ("gwa_of_nobody", account(service), account(service)):
+            context.health.told(account_id, outcome)
+        await context.health.write()
+
+    service.run(hear())
+    rows = service.rows("SELECT account_id, failures FROM breakers")
+    assert [(row["account_id"], row["failures"]) for row in rows] == [(account(service), 2)]
+
+
+def test_news_waits_while_the_database_is_away(service):
+    weak = Weak()
+
+    async def away_and_back() -> None:
+        db = await database.connect(service.database_url, size=1, on_commit=weak)
+        health = Health(db, service.context.clock, Metrics(), lambda: BreakerPolicy(failures=PATIENCE))
+        for _ in range(2):
+            health.told(account(service), Unknown(message="timeout"))
+        weak.left = 1
+        with pytest.raises(DatabaseAwayError):
+            await health.write()
+        await health.write()
+        await db.close()
+
+    service.run(away_and_back())
+    assert [row["failures"] for row in service.rows("SELECT failures FROM breakers")] == [2]

@@ -127,13 +127,32 @@ def test_a_customer_who_pays_a_cancelled_order_is_never_charged(service):
     assert [one["captured"] for one in at_razorpay(service, made)] == [False]
 
 
-def test_money_that_the_gateway_took_all_the_same_is_shown(service):
+def test_money_that_the_gateway_took_on_a_cancelled_order_is_given_back_by_itself_and_shown(service):
     service.sandbox.control("POST", "razorpay", {"captures_by_itself": True})
     made = service.create(50_000, "INR")
     act(service, made, "cancel")
     service.pay_razorpay(order_of(made))
-    done = service.until(made["id"], "captured")
-    assert done["amount_captured"] == 50_000
+
+    def given_back() -> Any:
+        seen = service.payment(made["id"])
+        return seen if [one["amount_refunded"] for one in seen["surplus"]] == [50_000] else None
+
+    done = service.eventually(given_back)
+    assert (done["status"], done["amount_captured"], done["amount_refunded"]) == ("cancelled", 0, 0)
+    assert [one["amount_refunded"] for one in at_razorpay(service, made)] == [50_000]
+    opened = service.rows("SELECT kind FROM exceptions WHERE payment_id = $1", made["id"])
+    assert [row["kind"] for row in opened] == ["surplus_capture"]
+
+
+def test_the_shop_that_was_told_of_a_cancelled_payment_may_take_another(service):
+    """A person captures the old one by hand: the customer pays once."""
+    made = service.create(50_000, "INR", reference="one order")
+    act(service, made, "cancel")
+    late = service.pay_razorpay(order_of(made))["razorpay_payment_id"]
+    service.create(50_000, "INR", reference="one order", payment_method="pm_card_visa", confirm=True)
+    service.capture_in_dashboard(late, 50_000)
+    service.eventually(lambda: at_razorpay(service, made)[0]["amount_refunded"] == 50_000)
+    assert service.until(made["id"], "cancelled")["amount_captured"] == 0
 
 
 def test_an_authorised_razorpay_payment_that_is_cancelled_is_given_back_by_the_gateway(service):

@@ -11,25 +11,11 @@ import pytest
 
 from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.services import retrying, sweeping
-from database import Postgres
 from postbox import postbox
 from service import Service, Weak, call, serving
 
 POOR = "pm_card_chargeDeclinedInsufficientFunds"
 DAY, HOUR = 86_400, 3_600
-
-
-@pytest.fixture(scope="module")
-def weak() -> Weak:
-    return Weak()
-
-
-@pytest.fixture(scope="module")
-def running(fast_postgres: Postgres, weak: Weak) -> Iterator[Service]:
-    """No worker, and webhooks held: whatever happens was asked for by a test."""
-    with serving(fast_postgres, work=False, on_commit=weak) as service:
-        service.sandbox.webhooks(hold=True)
-        yield service
 
 
 @pytest.fixture

@@ -5,34 +5,26 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from counterfoil.domain.endpoint import Endpoint
 from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.postman import Postman
-from counterfoil.services import retrying, sending, sweeping
+from counterfoil.services import endpoints, mailing, retrying, sending, sweeping
+from counterfoil.services.endpoints import NewEndpoint
 from counterfoil.services.payments import Caller
 from counterfoil.services.settings import change
-from database import Postgres
+from counterfoil.store import endpoints as stored_endpoints
+from outgoing import owner
 from postbox import PASSWORD, USER, Postbox, certificate, postbox
-from service import Service, Weak, call, serving
+from service import Service, Weak, call
 
 ANNA, MONEY = "anna@example.com", "money@shop.example"
 POOR, LOST = "pm_card_chargeDeclinedInsufficientFunds", "pm_card_chargeDeclinedLostCard"
 WANTS_ITS_HOLDER = "pm_card_authenticationRequired"
 DAY, HOUR = 86_400, 3_600
-
-
-@pytest.fixture(scope="module")
-def weak() -> Weak:
-    return Weak()
-
-
-@pytest.fixture(scope="module")
-def running(fast_postgres: Postgres, weak: Weak) -> Iterator[Service]:
-    with serving(fast_postgres, work=False, on_commit=weak) as service:
-        service.sandbox.webhooks(hold=True)
-        yield service
 
 
 @pytest.fixture
@@ -355,3 +347,92 @@ def test_old_mails_are_forgotten(service, box):
 def test_the_postman_of_a_service_trusts_what_the_system_trusts(service):
     assert isinstance(service.context.postman, Postman)
     assert service.context.postman.tls is None
+
+
+def disabled(service: Service, *, enabled_again: bool = False) -> Endpoint:
+    """An endpoint that the service has disabled."""
+    ctx, caller = service.context, owner(service.context)
+
+    async def act() -> Endpoint:
+        endpoint, _ = await endpoints.create(
+            ctx, caller, NewEndpoint(url="https://93.184.216.34/hooks/secret")
+        )
+        async with ctx.db.transaction() as conn:
+            changes = {"disabled_at": ctx.now(), "disabled_because": "it answered 410"}
+            endpoint = await stored_endpoints.update(conn, endpoint.id, **changes)
+            for _ in range(2):
+                await mailing.tell_disabled(ctx, conn, endpoint, changes["disabled_at"])
+        if enabled_again:
+            await endpoints.update(ctx, caller, endpoint.id, {"enabled": True})
+        return endpoint
+
+    return service.run(act())
+
+
+def test_operators_are_told_once_of_an_endpoint_that_was_disabled(service, box):
+    endpoint = disabled(service)
+    pass_by(service, 60)
+    [mail] = box.mails
+    assert (mail["To"], mail["Subject"]) == (
+        MONEY,
+        "[Sandbox] Your backend hears nothing more: 93.184.216.34",
+    )
+    assert f"counterfoil endpoints update {endpoint.id} --enable" in text(mail)
+    assert "hooks/secret" not in text(mail)
+
+
+def test_of_an_endpoint_that_was_enabled_again_meanwhile_nobody_is_told(service, box):
+    disabled(service, enabled_again=True)
+    pass_by(service, 60)
+    assert box.mails == []
+
+
+def test_a_mail_of_an_endpoint_that_cannot_be_delivered_calls_a_person(service, box):
+    box.rcpt.append("550 5.1.1 no such user")
+    endpoint = disabled(service)
+    pass_by(service, 60)
+    [called] = service.rows(
+        "SELECT sentence FROM exceptions WHERE kind = 'mail_failed' AND payment_id IS NULL"
+    )
+    assert f"endpoint_disabled of {endpoint.id} could not be delivered" in called["sentence"]
+
+
+def quiet(service: Service, hours: tuple[int, int]) -> None:
+    """Quiet hours in Kolkata, from and to so many hours after the hour that it is there now."""
+    local = service.context.now().astimezone(ZoneInfo("Asia/Kolkata"))
+    start, end = (f"{(local + timedelta(hours=n)):%H}:00" for n in hours)
+    service.change_settings(
+        {"delivery": {"quietHours": {"from": start, "to": end}}, "business": {"timeZone": "Asia/Kolkata"}}
+    )
+
+
+def test_a_mail_to_a_customer_waits_for_the_end_of_the_quiet_hours_and_one_to_operators_does_not(
+    service, box
+):
+    quiet(service, (0, 3))
+    made = declined(service, LOST, away=True)
+    try:
+        pass_by(service, 60)
+        assert [mail["To"] for mail in box.mails] == [MONEY]
+        [waits] = service.rows(
+            "SELECT tries, next_check_at, error FROM mails WHERE about = $1 AND recipient = $2",
+            made["id"],
+            ANNA,
+        )
+        assert (waits["tries"], waits["error"]) == (0, None)
+        ends = waits["next_check_at"].astimezone(ZoneInfo("Asia/Kolkata"))
+        assert (ends.minute, ends.second) == (0, 0)
+        pass_by(service, (waits["next_check_at"] - service.context.now()).total_seconds() + 2)
+        assert [mail["To"] for mail in box.mails] == [MONEY, ANNA]
+    finally:
+        service.change_settings({"delivery": {"quietHours": None}, "business": {"timeZone": "UTC"}})
+
+
+def test_outside_the_quiet_hours_a_customer_is_written_to_at_once(service, box):
+    quiet(service, (2, 3))
+    try:
+        declined(service, LOST, away=True)
+        pass_by(service, 60)
+        assert {mail["To"] for mail in box.mails} == {MONEY, ANNA}
+    finally:
+        service.change_settings({"delivery": {"quietHours": None}, "business": {"timeZone": "UTC"}})

@@ -7,8 +7,7 @@ import pytest
 
 from counterfoil.gateways.http import Timeouts
 from counterfoil.services import sweeping
-from database import Postgres
-from service import Service, Weak, call, serving
+from service import Service, call, serving
 
 # Done, but no usable answer; each where even a second sending with the same key meets it.
 AFTER = ["reset_after", "timeout_after", "error_5xx_after", "garbage", "truncated"]
@@ -18,20 +17,6 @@ SILENCE_S = 0.05  # for the faults that keep silent: then the connection is rese
 # Three times our own timeout: the call, its one resend, and as long again for what may still be on its way.
 NOT_YET_S = 85
 LONG_AGO_S = 91
-
-
-@pytest.fixture(scope="module")
-def weak() -> Weak:
-    return Weak()
-
-
-@pytest.fixture(scope="module")
-def running(fast_postgres: Postgres, weak: Weak) -> Iterator[Service]:
-    """No worker: what is settled is settled by whoever a test lets ask."""
-    with serving(fast_postgres, work=False, on_commit=weak) as service:
-        service.sandbox.webhooks(hold=True)
-        service.key()  # made now: a test that counts commits must not count this one
-        yield service
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -393,3 +394,40 @@ async def _if_possible(ctx: Context) -> str | None:
         return await a_letter(ctx)
     except DatabaseAwayError:
         return None
+
+
+async def test_a_process_that_is_not_fit_for_live_mode_takes_no_work_while_the_settings_are_live(
+    ctx: Context, database_url: str
+):
+    async def live(is_live: bool) -> None:
+        async with ctx.db.transaction() as conn:
+            document = await conn.fetchval("SELECT document FROM settings FOR UPDATE")
+            document["productionSettings"] |= {"liveMode": is_live, "sandboxMode": not is_live}
+            await conn.execute("UPDATE settings SET document = $1, version = version + 1", document)
+        await ctx.directory.refresh()
+
+    letter = await a_letter(ctx)
+    await live(True)
+    async with at_work(replace(ctx, live_obstacle="It follows a clock."), database_url):
+        await asyncio.sleep(2 * worker.FIT_EVERY_S)
+        assert await status_of(ctx, letter) == "received"
+        await live(False)
+        await until_done(ctx, letter)
+        await live(True)
+        await asyncio.sleep(2 * worker.FIT_EVERY_S)
+        async with ctx.db.transaction() as conn:
+            await queue.enqueue(conn, queue.LOOK_AFTER, ["pmt_of_nobody"])
+        await asyncio.sleep(2 * worker.FIT_EVERY_S)
+        assert await builders.one(ctx, "SELECT count(*) FROM pgqueuer") == 1
+
+
+async def status_of(ctx: Context, letter: str) -> str:
+    status: str = await builders.one(ctx, "SELECT status FROM inbox WHERE id = $1", letter)
+    return status
+
+
+async def until_done(ctx: Context, letter: str) -> None:
+    async def done() -> bool:
+        return await status_of(ctx, letter) == "processed"
+
+    await until(done, seconds=SOON_S)

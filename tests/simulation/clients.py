@@ -22,9 +22,13 @@ RAZORPAY_METHODS: Final = {
 PATIENCE: Final = 40  # tries of one request, over all deaths and answers that do not come
 
 WAIT_S: Final = 3.0  # before it is tried again
+ASKS_BACK: Final = 0.6  # how likely something of what was paid is asked back
 GIVES_UP: Final = 0.02  # how likely a client never comes back for its answer
 PAYMENTS: Final = 3  # of one order, at most
 OVER: Final = frozenset({"failed", "cancelled"})
+
+
+APPROVER: Final = "approver"  # somebody else than the shops
 
 
 class GivenUpError(Exception):
@@ -71,6 +75,8 @@ class Shop:
             payment = await step(payment) or payment
         if payment["capture"] == "manual":
             payment = await self._capture(payment) or payment
+        if self._chance.random() < ASKS_BACK:
+            await self._ask_back(payment)
         return payment
 
     async def _create(self) -> Any:
@@ -135,17 +141,34 @@ class Shop:
     async def _sync(self, payment: Any) -> Any:
         return await self._post(f"/api/payments/{payment['id']}/sync", {})
 
+    async def _ask_back(self, payment: Any) -> None:
+        """A part of it or all of it, once or twice; some of it needs somebody's approval."""
+        for _ in range(self._chance.randint(1, 2)):
+            amount = self._chance.choice([None, 1_000, 4_900, 5_000, 6_000])
+            asked = {"reason": "duplicate"} | ({} if amount is None else {"amount": amount})
+            refund = await self._post(f"/api/payments/{payment['id']}/refund", asked)
+            if refund is not None:
+                await self._decide(refund)
+
+    async def _decide(self, refund: Any) -> None:
+        """Somebody agrees, most of the time, and somebody presses send; or the shop thinks better of it."""
+        verbs = {"approve": 6, "send": 2, "reject": 1, "cancel": 1}
+        for verb in self._chance.choices(list(verbs), list(verbs.values()), k=self._chance.randint(0, 2)):
+            asked = {"reason": "not so"} if verb == "reject" else {}
+            who = self._name if verb == "cancel" else APPROVER
+            await self._post(f"/api/payments/refunds/{refund['id']}/{verb}", asked, who)
+
     async def _read(self, payment: Any) -> Any:
-        return await self._ask("GET", f"/api/payments/{payment['id']}", None, "") or payment
+        return await self._ask("GET", f"/api/payments/{payment['id']}", None, "", self._name) or payment
 
-    async def _post(self, path: str, asked: Any) -> Any:
+    async def _post(self, path: str, asked: Any, who: str = "") -> Any:
         self._keys += 1
-        return await self._ask("POST", path, asked, f"{self._order} {self._keys}")
+        return await self._ask("POST", path, asked, f"{self._order} {self._keys}", who or self._name)
 
-    async def _ask(self, method: str, path: str, asked: Any, key: str) -> Any:
-        """The payment, once there is an answer; None where it was refused."""
+    async def _ask(self, method: str, path: str, asked: Any, key: str, who: str) -> Any:
+        """The payment or refund, once there is an answer; None where it was refused."""
         for _ in range(PATIENCE):
-            said = await self._world.request(self._name, method, path, asked, key)
+            said = await self._world.request(who, method, path, asked, key)
             if said is None or said.status == 503 or _in_flight(said):
                 if self._chance.random() < GIVES_UP:
                     raise GivenUpError

@@ -27,6 +27,8 @@ class Summary:
     seeds: int = 0
     charges: int = 0
     double: int = 0
+    refunds: int = 0
+    double_refunds: int = 0
     lost: int = 0
     limbo: int = 0
     deaths: int = 0
@@ -38,6 +40,8 @@ class Summary:
         self.seeds += 1
         self.charges += verdict.charges
         self.double += len(verdict.double)
+        self.refunds += verdict.refunds
+        self.double_refunds += len(verdict.double_refunds)
         self.lost += len(verdict.lost)
         self.limbo += len(verdict.limbo)
         self.deaths += ended.deaths
@@ -51,7 +55,8 @@ class Summary:
     def __str__(self) -> str:
         return (
             f"seeds {self.seeds}, processes killed {self.deaths}, faults {self.faults}, charges at the sandbox"
-            f" {self.charges}, double charges {self.double}, lost {self.lost}, left in limbo {self.limbo}"
+            f" {self.charges}, double charges {self.double}, refunds {self.refunds}, double refunds {self.double_refunds},"
+            f" lost {self.lost}, left in limbo {self.limbo}"
         )
 
 
@@ -107,7 +112,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="this one alone")
     parser.add_argument("--trace", action="store_true", help="with every step of it")
     parser.add_argument(
-        "--without", choices=list(unguarded.RULES), help="break a rule: double charges must be found"
+        "--without",
+        choices=list(unguarded.RULES),
+        help="break a rule: what it keeps from happening must be found",
     )
     chosen, whole = parser.parse_args(), Summary()
     if chosen.seed is not None:

@@ -17,7 +17,7 @@ from counterfoil.sandbox.webhooks import Delivery
 from desk import KEEP_HEALTH, Desk, Job, sweeps
 from sandbox_by_hand import Gateways
 from simulation import fates
-from simulation.clients import Shop
+from simulation.clients import APPROVER, Shop
 from simulation.fates import Fate, Post
 from simulation.stage import Stage
 from simulation.turns import DOING, PROCESS, Process, Turns, Waiter
@@ -38,6 +38,8 @@ HAPPENINGS: Final = {
     "arrive": 3,
     "late yes": 2,
     "dashboard": 1,
+    "refund by hand": 1,
+    "refund fails": 1,
     "sync": 1,
     "death": 5,
     "time": 4,
@@ -115,7 +117,8 @@ class Run:
         letters = [one for one in self._gateways.post.waiting() if one.id not in self._out]
         at_razorpay = self._gateways.world.truth.all("razorpay", "payment")
         undecided = [one for one in at_razorpay if one["status"] in {"created", "failed"}]
-        held = await self._paid_elsewhere([one for one in at_razorpay if one["status"] == "authorized"])
+        held = await self._of_the_past([one for one in at_razorpay if one["status"] == "authorized"])
+        taken, given = self._taken(), self._given()
         everything: dict[str, tuple[Any, Callable[[], Awaitable[None]]]] = {
             "turn": (self._turns.waiting or self._able(), self._turn),
             "webhook": (letters, lambda: self._deliver(self.chance.choice(letters))),
@@ -124,6 +127,8 @@ class Run:
             "arrive": (self._late, self._arrive),
             "late yes": (undecided, lambda: self._say_yes_late(self.chance.choice(undecided))),
             "dashboard": (held, lambda: self._capture_by_hand(self.chance.choice(held))),
+            "refund by hand": (taken, lambda: self._refund_by_hand(self.chance.choice(taken))),
+            "refund fails": (given, lambda: self._fail_late(self.chance.choice(given))),
             "sync": (True, self._press_sync),
             "death": (self._deaths < DEATHS, self._die),
             "time": (True, self._pass_time),
@@ -205,10 +210,10 @@ class Run:
         said = await late()
         self._say(f"a late call arrives → {said.status}")
 
-    async def _paid_elsewhere(self, held: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Of what is authorised, that whose payment was paid by something else."""
-        paid = await self._stage.paid_orders() if held else set()
-        return [one for one in held if one["order_id"] in paid]
+    async def _of_the_past(self, held: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Of what is authorised, that whose payment was paid by something else, or given up."""
+        past = await self._stage.orders_of_the_past() if held else set()
+        return [one for one in held if one["order_id"] in past]
 
     async def _say_yes_late(self, payment: Mapping[str, Any]) -> None:
         """A bank that was slow, or had said no, says yes: whatever has become of the payment here meanwhile."""
@@ -223,6 +228,39 @@ class Run:
         path, asked = f"/razorpay/v1/payments/{payment['id']}/capture", {"amount": payment["amount"]}
         await self._at_gateways(
             "dashboard", path, asked | {"currency": payment["currency"]}, authorization=f"Basic {key}"
+        )
+
+    def _taken(self) -> list[tuple[str, dict[str, str]]]:
+        """The charges that something may be given back of: the gateway, and how it is told which."""
+        truth = self._gateways.truth()
+        by_stripe = [
+            ("stripe", {"charge": one["id"]}) for one in truth["stripe"]["charges"] if one["captured"]
+        ]
+        at_razorpay = [one for one in truth["razorpay"]["payments"] if one["status"] == "captured"]
+        return by_stripe + [("razorpay", {"payment_id": one["id"]}) for one in at_razorpay]
+
+    def _given(self) -> list[tuple[str, dict[str, str]]]:
+        """The refunds that have succeeded."""
+        truth, done = self._gateways.truth(), {"succeeded", "processed"}
+        named = {"stripe": "refund", "razorpay": "refund_id"}
+        return [
+            (gateway, {named[gateway]: one["id"]})
+            for gateway in named
+            for one in truth[gateway]["refunds"]
+            if one["status"] in done
+        ]
+
+    async def _refund_by_hand(self, taken: tuple[str, dict[str, str]]) -> None:
+        """A person gives a part back in the gateway's dashboard, and tells nobody."""
+        amount = self.chance.choice([100, 1_000, 5_000])
+        await self._at_gateways(
+            "refund by hand", f"/_sandbox/{taken[0]}/dashboard_refund", taken[1] | {"amount": amount}
+        )
+
+    async def _fail_late(self, given: tuple[str, dict[str, str]]) -> None:
+        """The customer's bank sends back what had arrived."""
+        await self._at_gateways(
+            "refund fails", f"/_sandbox/{given[0]}/refund", given[1] | {"status": "failed"}
         )
 
     async def _die(self) -> None:
@@ -293,7 +331,8 @@ class Run:
     async def request(self, who: str, method: str, path: str, asked: Any, key: str) -> Said | None:
         """A request to whichever process takes it; None where it dies before it answers."""
         _, desk = self._somebody()
-        headers = {"authorization": f"Bearer {self._stage.key}"}
+        bearer = self._stage.approver if who == APPROVER else self._stage.key
+        headers = {"authorization": f"Bearer {bearer}"}
         if key:
             headers["idempotency-key"] = key
         self._say(f"{who}: {method} {path}")

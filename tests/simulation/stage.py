@@ -5,7 +5,7 @@ are those of the seed.
 import asyncio
 import random
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -40,6 +40,10 @@ from simulation.turns import PROCESS, Process
 # The same plan whatever ran before: PostgreSQL would otherwise choose another after some executions, and rows without
 # an order would come in another.
 PLANS = "plan_cache_mode=force_generic_plan"
+
+
+# What is small goes back by itself, and of the rest somebody has to agree.
+REFUNDS = {"automatedRefunds": True, "refundThreshold": {"USD": 5_000, "INR": 5_000}}
 
 
 class FrozenLoop(asyncio.SelectorEventLoop):
@@ -98,7 +102,7 @@ class Stage:
         self.app: FastAPI = create_app(house, work=False)
         # Making an application takes longer than a seed: the processes share one, and each brings its own context.
         self.app.dependency_overrides[security.context] = _of_process
-        self.key = ""
+        self.key = self.approver = ""
         self._clear = ""
 
     @property
@@ -108,6 +112,9 @@ class Stage:
     async def furnish(self) -> None:
         """Make the client's key, and remember how the database is now: every seed begins like this."""
         self.key = (await keys.create(self.context, name="client", role=Role.ADMIN, actor="simulation"))[1]
+        approver = await keys.create(self.context, name="approver", role=Role.APPROVER, actor="simulation")
+        self.approver = approver[1]
+        await self.change_settings(refundProcessing=REFUNDS)
         tables = [
             row[0]
             for row in await self._admin.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
@@ -126,6 +133,15 @@ class Stage:
         ]
         self._clear = "; ".join(steps)
 
+    async def change_settings(self, **sections: Mapping[str, Any]) -> None:
+        """Set fields of sections of the settings document, and let this process know at once."""
+        async with self.context.db.transaction() as conn:
+            document = await conn.fetchval("SELECT document FROM settings FOR UPDATE")
+            for name, fields in sections.items():
+                document[name] = {**document.get(name, {}), **fields}
+            await conn.execute("UPDATE settings SET document = $1, version = version + 1", document)
+        await self.context.directory.refresh()
+
     async def begin(self, gateways: Gateways, chance: random.Random, carry: Any) -> None:
         """Empty the database and take the seed's gateways, chance and carrier."""
         self.play.gateways, self.play.chance, self.play.carry = gateways, chance, carry
@@ -137,17 +153,21 @@ class Stage:
         health = Health(ctx.db, ctx.clock, self.house.metrics, lambda: ctx.directory.routing.breaker)
         return replace(self.house, context=replace(ctx, health=health, traffic=Traffic(), hands=Hands()))
 
+    async def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """Read what is stored, past the service and its turns."""
+        return [dict(row) for row in await self._admin.fetch(sql, *values)]
+
     async def jobs(self) -> list[Any]:
         return await self._admin.fetch("SELECT id, entrypoint, payload FROM pgqueuer ORDER BY id")
 
     async def payments(self) -> list[str]:
         return [row[0] for row in await self._admin.fetch("SELECT id FROM payments ORDER BY id")]
 
-    async def paid_orders(self) -> set[str]:
-        """The orders of payments that are paid."""
+    async def orders_of_the_past(self) -> set[str]:
+        """The orders of payments that are paid, or that were given up."""
         rows = await self._admin.fetch(
             "SELECT a.ref FROM attempts a JOIN payments p ON p.id = a.payment_id"
-            " WHERE p.status = 'captured' AND a.gateway = 'razorpay' AND a.ref IS NOT NULL"
+            " WHERE p.status IN ('captured', 'failed', 'cancelled') AND a.gateway = 'razorpay' AND a.ref IS NOT NULL"
         )
         return {row[0] for row in rows}
 

@@ -18,7 +18,7 @@ from counterfoil.domain.fact import Kind, Report
 from counterfoil.domain.money import Money
 from counterfoil.domain.operator import Role
 from counterfoil.domain.retry import Retry
-from counterfoil.services import calling, delivering, hearing, keys
+from counterfoil.services import calling, delivering, hearing, keys, refunding
 from counterfoil.services.context import Context, OnEvent
 from counterfoil.store import (
     audit,
@@ -29,6 +29,7 @@ from counterfoil.store import (
     mails,
     payments,
     recovery,
+    refunds,
     retries,
 )
 from counterfoil.store.breakers import Downtime
@@ -38,7 +39,14 @@ from database import Database, Postgres
 
 ROLES = ("app", "owner")
 # With a column that a forger would like to change.
-APPEND_ONLY = {"facts": "amount", "audit": "actor", "journals": "rule", "entries": "amount"}
+APPEND_ONLY = {
+    "facts": "amount",
+    "audit": "actor",
+    "journals": "rule",
+    "entries": "amount",
+    "refund_approvals": "person",
+    "refund_batch_approvals": "person",
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +65,18 @@ async def _fill(database: Database) -> None:
         paid = await builders.owed(ctx, ref="pi_paid")
         captured = builders.charge(paid.attempts[0], "ch_paid")
         await builders.told(ctx, "stripe", builders.event("charge.succeeded", captured))
+        disputed = builders.dispute(paid.attempts[0], "dp_paid", "ch_paid", "needs_response", 3_000)
+        await builders.told(ctx, "stripe", builders.event("charge.dispute.created", disputed))
         await builders.owed(ctx, "razorpay", ref="order_open")
         lost = await builders.owed(ctx, ref="pi_asked")
         await keys.create(ctx, name="a key", role=Role.ADMIN, actor="tests", mode=ctx.mode)
+        went_back = builders.refund(paid.attempts[0], "re_outside", "ch_paid", 500)
+        await builders.told(ctx, "stripe", builders.event("refund.created", went_back))
         async with ctx.db.transaction() as conn:
             await calling.begin(ctx, conn, lost.attempts[0], Verb.CONFIRM)
             await _store_the_rest(ctx, conn, paid.payment.id)
             await _store_a_try(ctx, conn, lost)
+            await _store_a_refund(ctx, conn, paid.payment.id)
         await delivering.number(ctx)
         async with ctx.db.transaction() as conn:
             [taken, *_], _ = await deliveries.take_due(conn, now=ctx.now(), until=ctx.now(), hands=1, busy={})
@@ -129,6 +142,41 @@ async def _store_a_try(ctx: Context, conn: Connection, family: payments.Family) 
     await mails.insert(conn, mail)
 
 
+async def _store_a_refund(ctx: Context, conn: Connection, payment_id: str) -> None:
+    """One that anna asked for, that needs one approval, and that bob has agreed to; it is not let go yet."""
+    family = await payments.lock(conn, payment_id)
+    wish = refunding.Wish(
+        id="rfn_asked", charge=family.charges[0], amount=1_000, reason="duplicate", actor="key_anna",
+        person="anna", role=Role.SUPPORT,
+    )  # fmt: skip
+    await refunding.place(ctx, conn, family, wish)
+    approval = refunds.Approval(
+        refund_id="rfn_asked", payment_id=payment_id, amount=1_000, currency="USD", requester="anna",
+        person="bob", actor="key_bob", role="approver", at=ctx.now(),
+    )  # fmt: skip
+    assert await refunds.approve(conn, approval)
+    await conn.execute(
+        """
+        INSERT INTO refund_batches (id, merchant_id, mode, name, digest, state, needed, requested_by, person, role, rows,
+            totals, requested_at)
+        VALUES ('bat_asked', $1, $2, 'returns.csv', 'digest', 'pending_approval', 1, 'key_anna', 'anna', 'approver', 1,
+            '{}', $3)
+        """,
+        ctx.merchant_id,
+        ctx.mode,
+        ctx.now(),
+    )
+    await conn.execute(
+        "INSERT INTO refund_batch_rows (batch_id, number, payment_id, amount, reason)"
+        " VALUES ('bat_asked', 2, $1, 100, 'duplicate')",
+        payment_id,
+    )
+    await conn.execute(
+        "INSERT INTO refund_batch_approvals VALUES ('bat_asked', 'digest', 'anna', 'bob', 'key_bob', 'approver', $1)",
+        ctx.now(),
+    )
+
+
 @pytest.fixture(params=ROLES)
 async def conn(request: pytest.FixtureRequest, model: Database) -> AsyncIterator[asyncpg.Connection]:
     """A connection by each role, whose work is rolled back unless a test commits it."""
@@ -163,7 +211,8 @@ TABLES = (
     "api_keys", "attempts", "audit", "calls", "charges", "entries", "exceptions", "facts", "gateway_accounts",
     "idempotency", "inbox", "journals", "ledger_accounts", "merchants", "payments", "recovery", "settings", "webhook_secrets",
     "breakers", "deliveries", "delivery_log", "downtimes", "endpoint_secrets", "endpoints", "event_sequence", "events", "listeners",
-    "mails", "retries",
+    "disputes", "mails", "retries", "refund_approvals", "refund_days", "refunds",
+    "refund_batches", "refund_batch_rows", "refund_batch_approvals",
 )  # fmt: skip
 TABLE_OF = {
     "winner_is_an_attempt_of_this_payment": "payments",
@@ -173,6 +222,15 @@ TABLE_OF = {
     "one_current_endpoint_secret": "endpoint_secrets",
     "one_planned_retry": "retries",
     "one_mail_an_occasion": "mails",
+    "one_call_a_key": "calls",
+    "somebody_submits": "disputes",
+    "somebody_accepts": "disputes",
+    "submission_has_its_time": "disputes",
+    "acceptance_has_its_time": "disputes",
+    "nobody_approves_their_own_request": "refund_approvals",
+    "one_batch_a_file": "refund_batches",
+    "batch_says_why": "refund_batches",
+    "nobody_approves_their_own_batch": "refund_batch_approvals",
 }
 AT = "2026-11-22T12:00:00Z"
 ANEW = {"id": "anew"}
@@ -195,6 +253,14 @@ EVENT = ANEW | {"sequence": None}
 ENDED = {"next_check_at": None, "ended_at": AT}
 TRY = ENDED | {"number": 2, "state": "done"}
 MAIL = ANEW | {"occasion": "anew"}
+REFUND = ANEW | {"gateway_ref": None}
+YES = {"person": "carl"}
+BATCH = ANEW | {"digest": "anew"}
+ROW = {"number": 3}
+DISPUTE = ANEW | {"ref": "dp_anew"}
+
+APPROVED_TERMS = "refund_approvals_refund_id_payment_id_amount_currency_requ_fkey"
+APPROVED_FILE = "refund_batch_approvals_batch_id_digest_requester_fkey"
 
 BREAKS = [
     Break("merchants_pkey", {}),
@@ -228,6 +294,7 @@ BREAKS = [
     Break("api_keys_mode_check", KEY | {"mode": "test"}),
     Break("api_keys_name_check", KEY | {"name": ""}),
     Break("api_keys_role_check", KEY | {"role": "root"}),
+    Break("api_keys_person_check", KEY | {"person": ""}),
     Break("api_keys_merchant_id_fkey", KEY | GONE),
     Break("payments_pkey", {}),
     Break("payments_amount_check", PAYMENT | {"amount": 0}),
@@ -255,7 +322,8 @@ BREAKS = [
     Break("attempts_payment_id_mode_amount_currency_fkey", ATTEMPT | {"payment_id": "pmt_gone"}),
     Break("attempts_account_id_mode_fkey", ATTEMPT | {"account_id": "gwa_gone"}),
     Break("calls_pkey", CALL | {"id": "{calls}"}),
-    Break("calls_key_key", CALL | {"key": "{calls.key}"}),
+    Break("one_call_a_key", CALL | {"key": "{calls.key}"}),
+    Break("calls_refund_id_fkey", CALL | {"refund_id": "rfn_gone"}),
     Break("calls_verb_check", CALL | {"verb": "wish"}),
     Break("calls_settled_check", CALL | {"settled": "perhaps"}),
     Break("calls_check", CALL | {"settled_at": None}),
@@ -349,6 +417,80 @@ BREAKS = [
     Break("mails_check", MAIL | {"outcome": "sent", "ended_at": AT}),
     Break("mails_check1", MAIL | {"ended_at": AT}),
     Break("mails_merchant_id_fkey", MAIL | GONE),
+    Break("refunds_pkey", {"gateway_ref": None}),
+    Break("refunds_account_id_gateway_ref_key", ANEW, "gateway_ref IS NOT NULL"),
+    Break("refunds_mode_check", REFUND | {"mode": "test"}),
+    Break("refunds_amount_check", REFUND | {"amount": 0}),
+    Break("refunds_amount_check", REFUND | {"amount": -1}),
+    Break("refunds_currency_check", REFUND | {"currency": "usd"}),
+    Break("refunds_reason_check", REFUND | {"reason": ""}),
+    Break("refunds_source_check", REFUND | {"source": "wish"}),
+    Break("refunds_method_check", REFUND | {"method": "cash", "evidence": "UTR 1"}),
+    Break("refunds_state_check", REFUND | {"state": "paid"}),
+    Break("refunds_needed_check", REFUND | {"needed": -1}),
+    Break("refunds_needed_check", REFUND | {"needed": 3, "state": "pending_approval"}),
+    Break("refunds_person_check", REFUND | {"person": ""}),
+    Break("refunds_speed_check", REFUND | {"speed": "instant"}),
+    Break("refunds_check", REFUND | {"method": "manual"}),
+    Break("refunds_check1", REFUND | {"state": "rejected"}),
+    Break("refunds_check1", REFUND | {"state": "cancelled"}),
+    Break("refunds_merchant_id_fkey", REFUND | GONE),
+    Break("refunds_payment_id_fkey", REFUND | {"payment_id": "pmt_gone"}),
+    Break("refunds_charge_id_fkey", REFUND | {"charge_id": "chg_gone"}),
+    Break("refunds_account_id_fkey", REFUND | {"account_id": "gwa_gone"}),
+    Break("refunds_batch_id_fkey", REFUND | {"batch_id": "bat_gone"}),
+    Break("refunds_retry_of_fkey", REFUND | {"retry_of": "rfn_gone"}),
+    Break("refund_approvals_pkey", {"at": AT}),
+    Break("nobody_approves_their_own_request", {"person": "anna"}),
+    Break("refund_approvals_person_check", {"person": ""}),
+    Break("refund_approvals_role_check", YES | {"role": "support"}),
+    Break(APPROVED_TERMS, YES | {"refund_id": "rfn_gone"}),
+    Break(APPROVED_TERMS, YES | {"payment_id": "pmt_gone"}),
+    Break(APPROVED_TERMS, YES | {"amount": 999}),
+    Break(APPROVED_TERMS, YES | {"currency": "EUR"}),
+    Break(APPROVED_TERMS, {"person": "anna", "requester": "somebody else"}),
+    Break("disputes_pkey", {"ref": "dp_anew"}),
+    Break("disputes_account_id_ref_key", ANEW),
+    Break("disputes_mode_check", DISPUTE | {"mode": "test"}),
+    Break("disputes_state_check", DISPUTE | {"state": "open"}),
+    Break("disputes_currency_check", DISPUTE | {"currency": "usd"}),
+    Break("disputes_answer_check", DISPUTE | {"answer": "perhaps"}),
+    Break("somebody_submits", DISPUTE | {"answer": "submitting", "sent": {}}),
+    Break("somebody_submits", DISPUTE | {"answer": "submitted", "submitted_by": "key_1", "submitted_at": AT}),
+    Break("somebody_accepts", DISPUTE | {"answer": "accepting"}),
+    Break("submission_has_its_time", DISPUTE | {"answer": "submitted", "submitted_by": "key_1", "sent": {}}),
+    Break("acceptance_has_its_time", DISPUTE | {"answer": "accepted", "accepted_by": "key_1"}),
+    Break("disputes_merchant_id_fkey", DISPUTE | GONE),
+    Break("disputes_payment_id_fkey", DISPUTE | {"payment_id": "pmt_gone"}),
+    Break("disputes_charge_id_fkey", DISPUTE | {"charge_id": "chg_gone"}),
+    Break("disputes_account_id_fkey", DISPUTE | {"account_id": "gwa_gone"}),
+    Break("calls_dispute_id_fkey", CALL | {"dispute_id": "dsp_gone"}),
+    Break("refund_batches_pkey", {"digest": "anew"}),
+    Break("one_batch_a_file", ANEW),
+    Break("batch_says_why", BATCH | {"state": "rejected"}),
+    Break("batch_says_why", BATCH | {"state": "cancelled"}),
+    Break("refund_batches_mode_check", BATCH | {"mode": "test"}),
+    Break("refund_batches_state_check", BATCH | {"state": "paid"}),
+    Break("refund_batches_needed_check", BATCH | {"needed": 0}),
+    Break("refund_batches_needed_check", BATCH | {"needed": 3}),
+    Break("refund_batches_person_check", BATCH | {"person": ""}),
+    Break("refund_batches_rows_check", BATCH | {"rows": 0}),
+    Break("refund_batches_merchant_id_fkey", BATCH | GONE),
+    Break("refund_batch_rows_pkey", {}),
+    Break("refund_batch_rows_amount_check", ROW | {"amount": 0}),
+    Break("refund_batch_rows_check", ROW | {"refund_id": "rfn_asked", "because": "too much"}),
+    Break("refund_batch_rows_batch_id_fkey", ROW | {"batch_id": "bat_gone"}),
+    Break("refund_batch_rows_refund_id_fkey", ROW | {"refund_id": "rfn_gone"}),
+    Break("refund_batch_approvals_pkey", {"at": AT}),
+    Break("nobody_approves_their_own_batch", {"person": "anna"}),
+    Break("refund_batch_approvals_person_check", {"person": ""}),
+    Break("refund_batch_approvals_role_check", YES | {"role": "support"}),
+    Break(APPROVED_FILE, YES | {"batch_id": "bat_gone"}),
+    Break(APPROVED_FILE, YES | {"digest": "another file"}),
+    Break(APPROVED_FILE, {"person": "anna", "requester": "somebody else"}),
+    Break("refund_days_pkey", {}),
+    Break("refund_days_amount_check", {"subject": "anew", "amount": -1}),
+    Break("refund_days_merchant_id_fkey", {"subject": "anew"} | GONE),
 ]  # fmt: skip
 # They say no more than the primary key; they are there for the foreign keys that point at them.
 FOR_REFERENCE = {
@@ -356,6 +498,8 @@ FOR_REFERENCE = {
     "gateway_accounts_id_mode_key",
     "ledger_accounts_id_currency_key",
     "payments_id_mode_amount_currency_key",
+    "batch_of_its_file",
+    "refunds_id_payment_id_amount_currency_person_key",
 }
 
 
@@ -606,7 +750,150 @@ async def test_what_a_browser_has_seen_cannot_be_forgotten(conn: asyncpg.Connect
         await conn.execute("UPDATE attempts SET dead_at = now() WHERE ref = 'order_open'")
 
 
+# Refunds: what was asked for, who agreed, and what is there to be given back.
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "amount = 999",
+        "currency = 'EUR'",
+        "person = 'bob'",
+        "requested_by = 'key_bob'",
+        "method = 'manual', evidence = 'UTR 1'",
+        "payment_id = (SELECT id FROM payments WHERE winner_attempt_id IS NULL LIMIT 1)",
+        "charge_id = 'chg_gone'",
+        "account_id = (SELECT id FROM gateway_accounts WHERE gateway = 'razorpay')",
+    ],
+)
+@pytest.mark.parametrize("approved", [False, True], ids=["waiting", "approved"])
+async def test_a_refund_stays_what_was_asked_for(conn: asyncpg.Connection, change: str, approved: bool):
+    transaction = conn.transaction()
+    await transaction.start()
+    if approved:
+        await conn.execute("UPDATE refunds SET state = 'approved' WHERE id = 'rfn_asked'")
+    await _savepoint(conn, f"UPDATE refunds SET {change} WHERE id = 'rfn_asked'", "keeps its terms")
+    await transaction.rollback()
+
+
+LETTING_GO = [
+    "state = 'approved'",
+    "state = 'processing'",
+    "state = 'succeeded'",
+    "state = 'approved', source = 'gateway'",
+    "state = 'approved', needed = 0",
+    "state = 'succeeded', gateway_ref = 'by hand', arn = 'UTR 1'",
+]
+
+
+@pytest.mark.parametrize("change", LETTING_GO)
+@pytest.mark.parametrize("before", ["pending_approval", "rejected", "cancelled", "failed"])
+async def test_a_refund_does_not_go_without_the_approvals_that_it_needs(
+    conn: asyncpg.Connection, before: str, change: str
+):
+    manual = (
+        "gateway_ref" in change
+    )  # of any other it would be what a gateway says, which is always recordable
+    row = REFUND | {"state": before, "because": "a test", "method": "manual" if manual else "gateway"}
+    transaction = conn.transaction()
+    await transaction.start()
+    await conn.execute(_copied("refunds", "id = 'rfn_asked'"), row | {"evidence": "UTR 1"})
+    await _savepoint(conn, f"UPDATE refunds SET {change} WHERE id = 'anew'", "needs 1 approvals")
+    await transaction.rollback()
+
+
+@pytest.mark.parametrize("state", ["approved", "processing", "succeeded"])
+async def test_a_refund_is_not_written_as_if_it_had_its_approvals(conn: asyncpg.Connection, state: str):
+    with pytest.raises(asyncpg.CheckViolationError, match="needs 1 approvals"):
+        await conn.execute(_copied("refunds", "id = 'rfn_asked'"), REFUND | {"state": state})
+
+
+async def test_with_its_approvals_it_goes_and_with_rules_that_ask_for_more_it_does_not(
+    conn: asyncpg.Connection,
+):
+    transaction = conn.transaction()
+    await transaction.start()
+    await conn.execute("UPDATE refunds SET state = 'approved' WHERE id = 'rfn_asked'")
+    await conn.execute("UPDATE refunds SET state = 'pending_approval', needed = 2 WHERE id = 'rfn_asked'")
+    for change in ("state = 'approved'", "state = 'approved', needed = 1"):
+        await _savepoint(conn, f"UPDATE refunds SET {change} WHERE id = 'rfn_asked'", "needs 2 approvals")
+    await conn.execute(_copied("refund_approvals"), YES)
+    await conn.execute("UPDATE refunds SET state = 'processing' WHERE id = 'rfn_asked'")
+    await transaction.rollback()
+
+
+@pytest.mark.parametrize("before", ["pending_approval", "rejected", "done"])
+async def test_a_batch_does_not_run_without_the_approvals_that_it_needs(
+    conn: asyncpg.Connection, before: str
+):
+    transaction = conn.transaction()
+    await transaction.start()
+    await conn.execute(_copied("refund_batches"), BATCH | {"state": before, "because": "a test"})
+    await _savepoint(
+        conn, "UPDATE refund_batches SET state = 'running' WHERE id = 'anew'", "needs 1 approvals"
+    )
+    await conn.execute("UPDATE refund_batches SET state = 'running' WHERE id = 'bat_asked'")
+    await transaction.rollback()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "refund_batches SET digest = 'another', needed = 2",
+        "refund_batches SET rows = 2",
+        "refund_batches SET totals = '{\"USD\": 1}'",
+        "refund_batches SET person = 'bob'",
+        "refund_batch_rows SET amount = 200",
+        "refund_batch_rows SET amount = NULL",
+        "refund_batch_rows SET payment_id = 'pmt_other'",
+        "refund_batch_rows SET number = 5",
+        "refund_batch_rows SET reason = 'other', note = 'x'",
+    ],
+)
+async def test_a_batch_stays_the_file_that_was_approved(conn: asyncpg.Connection, change: str):
+    with pytest.raises(asyncpg.CheckViolationError, match="keeps its terms"):
+        await conn.execute(f"UPDATE {change}")
+
+
+async def test_what_became_of_a_row_is_said_once_and_fewer_people_are_never_enough(conn: asyncpg.Connection):
+    transaction = conn.transaction()
+    await transaction.start()
+    await conn.execute("UPDATE refund_batch_rows SET refund_id = 'rfn_asked'")
+    await _savepoint(conn, "UPDATE refund_batch_rows SET refund_id = NULL", "keeps its terms")
+    await conn.execute("UPDATE refund_batches SET needed = 2")
+    await _savepoint(conn, "UPDATE refund_batches SET needed = 1", "keeps its terms")
+    await _savepoint(conn, "UPDATE refund_batches SET state = 'running'", "needs 2 approvals")
+    await transaction.rollback()
+
+
+async def test_what_a_charge_has_not_got_is_not_reserved(conn: asyncpg.Connection):
+    left = await conn.fetchval(
+        "SELECT captured - refunded_seen - disputed_held FROM charges WHERE ref = 'ch_paid' AND reserved = 1000"
+    )
+    over, keep = "has less left than", "UPDATE charges SET reserved = {} WHERE ref = 'ch_paid'"
+    transaction = conn.transaction()
+    await transaction.start()
+    await _savepoint(conn, keep.format(left + 1), over)
+    await _savepoint(conn, keep.format(f"1001, disputed_held = disputed_held + {left - 1000}"), over)
+    await conn.execute(keep.format(left))
+    # What gateways report stands, and so does what was reserved before they did.
+    await conn.execute("UPDATE charges SET refunded_seen = captured WHERE ref = 'ch_paid'")
+    await conn.execute(keep.format(left - 1))
+    await transaction.rollback()
+
+
 # What gateways report is always recordable.
+
+
+@pytest.mark.parametrize("state", ["processing", "succeeded", "failed"])
+@pytest.mark.parametrize("before", ["pending_approval", "rejected", "cancelled"])
+async def test_a_refund_may_be_whatever_its_gateway_says(conn: asyncpg.Connection, before: str, state: str):
+    transaction = conn.transaction()
+    await transaction.start()
+    row = REFUND | {"state": before, "because": "a test"}
+    await conn.execute(_copied("refunds", "id = 'rfn_asked'"), row)
+    await conn.execute(f"UPDATE refunds SET state = '{state}', gateway_ref = 're_told' WHERE id = 'anew'")
+    await transaction.rollback()
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import builders
+from counterfoil.services.context import House
+from database import Postgres
 from outage import Line, line_to
-from service import Answer, Service, running_service
+from service import Answer, Service, running_service, serving
 
 
 def metrics(service: Service) -> dict[tuple[str, ...], float]:
@@ -155,3 +158,14 @@ def test_while_the_database_is_away_requests_are_told_to_come_again(cut_off):
     finally:
         line.mend()
     service.eventually(lambda: service.get("/api/payments").status == 200)
+
+
+def test_a_process_that_is_not_fit_for_the_mode_of_the_settings_says_so(fast_postgres: Postgres):
+    def unfit(house: House) -> House:
+        return replace(house, context=replace(house.context, live_obstacle="It follows a clock."))
+
+    with serving(fast_postgres, change=unfit, work=False) as service:
+        assert service.get("/readyz", key="").status == 200
+        service.change_settings({"productionSettings": {"liveMode": True, "sandboxMode": False}})
+        ready = service.get("/readyz", key="")
+    assert (ready.status, ready.json) == (503, {"status": "unfit", "because": "It follows a clock."})

@@ -81,3 +81,8 @@ def test_what_it_loads_is_there(service: Service, page: str):
 )
 def test_a_kind_is_said_in_words(schema, said):
     assert kind(schema) == said
+
+
+def test_whoever_only_knows_the_address_is_led_there(service):
+    answer = service.get("/", key="")
+    assert (answer.status, answer.headers["location"]) == (303, "/docs")

@@ -21,12 +21,16 @@ def keys() -> None:
     "--role", required=True, type=click.Choice([role.value for role in Role]), help="What it may do."
 )
 @click.option("--mode", type=click.Choice(["sandbox", "live"]), help="The configured mode, where left out.")
-def create(name: str, role: str, mode: str | None) -> None:
+@click.option(
+    "--person",
+    help="Who uses it, where they have other keys: nobody approves with one what they asked with another.",
+)
+def create(name: str, role: str, mode: str | None, person: str | None) -> None:
     """Make a key. It is printed alone on the last line, once."""
 
     async def act(ctx: Context) -> tuple[str, str]:
         key, text = await service.create(
-            ctx, name=name, role=Role(role), actor=operator(ctx).actor, mode=mode
+            ctx, name=name, role=Role(role), actor=operator(ctx).actor, mode=mode, person=person
         )
         return f"{key.id}  {key.role}  {key.mode}  {key.name}", text
 

@@ -18,7 +18,9 @@ COMMANDS: Final = {
     "keys": "keys",
     "settings": "settings",
     "payments": "payments",
+    "disputes": "disputes",
     "webhooks": "webhooks",
+    "refunds": "refunds",
     "endpoints": "endpoints",
 }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from counterfoil.cli.importing import bring
 from counterfoil.cli.running import as_json, in_house, operator, show, show_one
 from counterfoil.domain import ids
 from counterfoil.domain.errors import NotFoundError
@@ -22,7 +23,10 @@ from counterfoil.store.payments import Filter
 
 @click.group()
 def payments() -> None:
-    """Payments: list, show, timeline, route, change, sync, capture, cancel."""
+    """Payments: list, show, timeline, route, change, sync, capture, cancel, import."""
+
+
+payments.add_command(bring)
 
 
 @payments.command(name="list")
@@ -50,7 +54,21 @@ def listing(status: str | None, reference: str | None, limit: int, as_json: bool
 @as_json
 def show_payment(payment_id: str, as_json: bool) -> None:
     """One payment, whole."""
-    show_one(_on(payment_id, _read), json_wanted=as_json)
+    payment = _on(payment_id, _read)
+    if as_json:
+        show_one(payment, json_wanted=True)
+        return
+    show_one({name: value for name, value in payment.items() if name != "attempts"}, json_wanted=False)
+    click.echo("\nattempts")
+    columns = ("number", "gateway", "status", "gateway_reference", "charges", "failure", "created_at")
+    show([_attempt(one) for one in payment["attempts"]], columns, json_wanted=False, empty="None yet.")
+
+
+def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
+    """An attempt as a line of a table: its charges and its failure in a word or two each."""
+    charges = [f"{one['gateway_reference']} {one['status']}" for one in attempt["charges"]]
+    failure = attempt["failure"]["code"] if attempt["failure"] else ""
+    return attempt | {"charges": ", ".join(charges), "failure": failure}
 
 
 @payments.command()

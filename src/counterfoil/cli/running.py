@@ -12,6 +12,7 @@ import click
 
 from counterfoil import log, settings, wiring
 from counterfoil.domain.errors import ConfigurationError
+from counterfoil.domain.operator import Role
 from counterfoil.services.context import Context
 from counterfoil.services.payments import Caller
 from counterfoil.settings import Settings
@@ -63,7 +64,10 @@ async def _in_house(
 def operator(ctx: Context) -> Caller:
     """Whoever may run commands on this machine, named as the operating system names them."""
     return Caller(
-        actor=f"cli:{os.environ.get('USER') or os.getuid()}", merchant_id=ctx.merchant_id, mode=ctx.mode
+        actor=f"cli:{os.environ.get('USER') or os.getuid()}",
+        merchant_id=ctx.merchant_id,
+        mode=ctx.mode,
+        role=Role.ADMIN,
     )
 
 

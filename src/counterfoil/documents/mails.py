@@ -55,6 +55,85 @@ ENGLISH: Final[Mapping[str, Words]] = {
             "The customer: {customer}.",
         ),
     ),
+    "endpoint_disabled": Words(
+        "Your backend hears nothing more: {host}",
+        (
+            "The endpoint {endpoint} at {host} was disabled: {because}.",
+            "What is due to it is kept for {days} days. Once it is mended:",
+            "counterfoil endpoints update {endpoint} --enable",
+            "counterfoil endpoints replay {endpoint} --since {since}",
+        ),
+    ),
+    "dispute_operators": Words(
+        "Dispute of {amount}: answer until {until}",
+        (
+            "{said}",
+            "The payment: {payment}. The reason, as {gateway} tells it: {reason}.",
+            "counterfoil disputes evidence {dispute} shows what can be sent.",
+        ),
+    ),
+    "refund_sent": Words(
+        "Your refund from {business} is on its way",
+        (
+            "{business} has sent back {amount} of your payment of {paid}.",
+            "It goes to the card or account that you paid with. Banks often need some days to show it.",
+        ),
+    ),
+    "refund_paid": Words(
+        "Your refund from {business} has been paid out",
+        (
+            "{business} has paid back {amount} of your payment of {paid}, to the card or account that you paid with.",
+            "Banks often need five to ten working days to show it.",
+        ),
+    ),
+    "refund_paid_reference": Words(
+        "Your refund from {business} has been paid out",
+        (
+            "{business} has paid back {amount} of your payment of {paid}, to the card or account that you paid with.",
+            "Banks often need five to ten working days to show it. If you ask yours, the reference is {reference}.",
+        ),
+    ),
+    "refund_paid_otherwise": Words(
+        "Your refund from {business} has been paid out",
+        (
+            "{business} has paid back {amount} of your payment of {paid}, in another way than you paid.",
+            "The reference: {reference}",
+        ),
+    ),
+    "refund_failed": Words(
+        "Your refund from {business} did not go through",
+        (
+            "Your refund of {amount} from {business} could not be paid out to the card or account that you paid with.",
+            "The money is not lost, and you need not do anything: {business} will be in touch.",
+        ),
+    ),
+    "refund_pending_operators": Words(
+        "A refund of {amount} waits for approval",
+        (
+            "{requester} asks for {amount} of the payment {payment} of {paid} to be given back.",
+            "The reason: {reason}. The note: {note}. Your reference: {reference}. The customer: {customer}.",
+            "{needs} to agree, other than who asked ({rule}). If nobody does, it ends on {until}.",
+            "counterfoil refunds approve {refund} agrees; counterfoil refunds reject {refund} says no, and why.",
+        ),
+    ),
+    "refund_reminder_operators": Words(
+        "Still waiting for approval: a refund of {amount}",
+        (
+            "{requester} asks for {amount} of the payment {payment} of {paid} to be given back. Nobody has decided yet.",
+            "The reason: {reason}. The note: {note}. Your reference: {reference}. The customer: {customer}.",
+            "{needs} to agree, other than who asked ({rule}). If nobody does, it ends on {until}.",
+            "counterfoil refunds approve {refund} agrees; counterfoil refunds reject {refund} says no, and why.",
+        ),
+    ),
+    "refund_failed_operators": Words(
+        "Refund failed: {amount}, {payment}",
+        (
+            "The refund {refund} of {amount} has failed at {gateway}: {said}.",
+            "The payment: {payment}. Your reference: {reference}. The customer: {customer}.",
+            "The amount is refundable again. counterfoil refunds retry {refund} asks once more.",
+            "counterfoil refunds manual {refund} records that it was paid back in another way.",
+        ),
+    ),
 }
 
 # A language is added by a table with the same kinds; where one is missing, English is spoken.

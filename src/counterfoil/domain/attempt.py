@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from counterfoil.domain.fact import Kind, Report
-from counterfoil.domain.money import Money
+from counterfoil.domain.money import NO_MONEY, Money
 
 
 class AttemptState(StrEnum):
@@ -53,6 +53,7 @@ class Attempt:
     fenced_at: datetime | None
     dead_at: datetime | None
     created_at: datetime
+    imported: bool = False  # taken before this service was there: what it was called then is not known
 
     @property
     def money(self) -> Money:
@@ -63,11 +64,11 @@ def disagreement(attempt: Attempt, report: Report) -> str | None:
     """Why this report cannot be about this attempt; None where everything agrees."""
     if report.livemode is not None and report.livemode != (attempt.mode == "live"):
         return f"mode: the gateway says livemode {report.livemode}, the attempt is {attempt.mode}"
-    if report.our_reference not in {None, attempt.id}:
+    if report.our_reference not in {None, attempt.id} and not attempt.imported:
         return f"reference: the gateway names {report.our_reference}, the attempt is {attempt.id}"
     if report.attempt_ref and attempt.ref and report.attempt_ref != attempt.ref:
         return f"reference: the gateway names {report.attempt_ref}, ours is {attempt.ref}"
-    if report.amount.currency != attempt.currency:
+    if report.amount != NO_MONEY and report.amount.currency != attempt.currency:
         return f"currency: the gateway says {report.amount.currency}, the attempt is in {attempt.currency}"
     if report.face is not None and report.face != attempt.money:
         return f"amount: the gateway says {report.face}, the attempt is for {attempt.money}"

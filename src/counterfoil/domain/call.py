@@ -15,6 +15,12 @@ class Verb(StrEnum):
     CAPTURE = "capture"
     CANCEL = "cancel"
     REFUND = "refund"
+    SUBMIT_EVIDENCE = "submit_evidence"
+    ACCEPT_DISPUTE = "accept_dispute"
+
+
+# What makes the attempt, or its money, what it is. The others are about money taken already, and leave it as it stands.
+OF_ATTEMPT: Final = frozenset({Verb.OPEN, Verb.CONFIRM, Verb.CAPTURE, Verb.CANCEL})
 
 
 class Repeat(StrEnum):
@@ -52,6 +58,8 @@ class Call:
     settled_at: datetime | None
     reads: int
     message: str | None
+    refund_id: str | None = None
+    dispute_id: str | None = None
 
     @property
     def is_settled(self) -> bool:

@@ -90,7 +90,7 @@ class Charge:
     refunded_seen: int
     disputed_held: int
     reserved: int
-    surplus: bool  # captured although the payment was paid already; decided when the money is first seen
+    surplus: bool  # not its payment's own, and given back; decided when the money is first seen
     detail: Mapping[str, Any]
     made_at: datetime
     created_at: datetime
@@ -114,17 +114,41 @@ def weigh(ref: str, known: Sequence[Fact]) -> Figures:
     detail: dict[str, Any] = {}
     for fact in own:
         detail |= described(fact.detail)
-    refunds: dict[str, list[Fact]] = {}
-    for fact in mine:
-        if fact.kind in REFUND_SAYS:
-            refunds.setdefault(fact.object_id, []).append(fact)
-    going_back = sum(
-        max(fact.amount for fact in said)
-        for said in refunds.values()
-        if refund_state(fact.kind for fact in said) is not RefundState.FAILED
-    )
+    going_back = _given_back(mine)
     # A refund of an uncaptured charge gives an authorisation back; no money of ours moves.
     return Figures(charge_state(fact.kind for fact in own), captured, going_back if captured else 0, detail)
+
+
+def _given_back(told: Sequence[Fact]) -> int:
+    """What refunds took off a charge, and do not bring back by having failed."""
+    refunds: dict[str, list[Fact]] = {}
+    for fact in told:
+        if fact.kind in REFUND_SAYS:
+            refunds.setdefault(fact.object_id, []).append(fact)
+    named = sum(max(fact.amount for fact in said) for said in refunds.values() if _stands(said))
+    openings = (fact for fact in told if fact.kind is Kind.OPENING_REFUNDED)
+    return named + sum(_unnamed(opening, refunds.values()) for opening in openings)
+
+
+def _stands(said: Iterable[Fact]) -> bool:
+    return refund_state(fact.kind for fact in said) is not RefundState.FAILED
+
+
+def _unnamed(opening: Fact, refunds: Iterable[Sequence[Fact]]) -> int:
+    """What was given back before an import, less what has got a name since: the refunds that stood at that moment."""
+    stood = (_stood(said, opening) for said in refunds)
+    return max(opening.amount - sum(max(fact.amount for fact in said) for said in stood if said), 0)
+
+
+def _stood(said: Iterable[Fact], opening: Fact) -> Sequence[Fact]:
+    """What had been said of a refund when an import's figures were true; nothing, where it had failed by then."""
+    by_then = [fact for fact in said if fact.said_at <= opening.said_at]
+    return by_then if _stands(by_then) else ()
+
+
+def of_before(said: Iterable[Fact], told: Iterable[Fact]) -> bool:
+    """Whether a refund is one of those that an import of its charge has summed up."""
+    return any(_stood(said, fact) for fact in told if fact.kind is Kind.OPENING_REFUNDED)
 
 
 def _height(fact: Fact) -> tuple[int, int]:

@@ -3,7 +3,8 @@
     "delivery": {
       "smtp": {"host": "smtp.example.com", "port": 465, "security": "tls", "from": "shop@example.com",
                "username": "shop", "password": {"sealed": "…"}},
-      "operators": ["money@example.com"]
+      "operators": ["money@example.com"],
+      "quietHours": {"from": "22:00", "to": "07:00"}
     }
 
 The password stands in the document as the vault has sealed it for PASSWORD_PLACE, in base64. Without smtp nobody is
@@ -15,6 +16,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any, Final
@@ -50,14 +52,43 @@ class Smtp:
     password: bytes | None = field(default=None, repr=False)  # sealed
 
 
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """When customers are not written to: from one time of day to another, over midnight where that is earlier."""
+
+    start: time
+    end: time
+
+    def ends(self, at: datetime, zone: tzinfo) -> datetime | None:
+        """When the quiet hours that hold at this moment end, in UTC; None where none do.
+
+        Reckoned between moments, not clock faces: an hour that comes twice is quiet twice, one that is left out is over.
+        """
+        today = at.astimezone(zone).date()
+        for day in (today - timedelta(days=1), today):
+            last = day if self.start < self.end else day + timedelta(days=1)
+            begins, ends = min(_moments(day, self.start, zone)), max(_moments(last, self.end, zone))
+            if begins <= at < ends:
+                return ends
+        return None
+
+
+def _moments(day: date, clock: time, zone: tzinfo) -> tuple[datetime, datetime]:
+    """The moments at which a clock shows this, or would: two of them where it is put back or forward."""
+    shown = datetime.combine(day, clock, zone)
+    return shown.replace(fold=0).astimezone(UTC), shown.replace(fold=1).astimezone(UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How to write, to whom beside the customer, in which language, and whether of failed payments."""
+    """How to write, to whom beside the customer, in which language, when not, and of what."""
 
     smtp: Smtp | None = None
     operators: tuple[str, ...] = ()
     language: str = "en"
     tell_failures: bool = True
+    tell_refunds: bool = True  # the customer; operators are always told
+    quiet: QuietHours | None = None
 
 
 def is_address(text: Any) -> bool:
@@ -80,9 +111,6 @@ def read(document: Mapping[str, Any]) -> Policy:
         or not all(map(is_address, operators))
     ):
         raise _wrong("delivery.operators", f"must be a list of at most {OPERATORS_MOST} addresses")
-    tell = document.get("productionSettings", {}).get("failedPaymentNotification", True)
-    if not isinstance(tell, bool):
-        raise _wrong("productionSettings.failedPaymentNotification", "must be true or false")
     locale = document.get("business", {}).get("locale", "en")
     if not isinstance(locale, str):
         raise _wrong("business.locale", "must be a text, as en or pt-BR")
@@ -91,8 +119,30 @@ def read(document: Mapping[str, Any]) -> Policy:
         smtp=None if smtp is None else _smtp(_object(smtp, "delivery.smtp")),
         operators=tuple(dict.fromkeys(operators)),
         language=locale.replace("_", "-").partition("-")[0].lower(),
-        tell_failures=tell,
+        tell_failures=_flag(document, "productionSettings", "failedPaymentNotification"),
+        tell_refunds=_flag(document, "refundProcessing", "tellCustomers"),
+        quiet=_quiet(section.get("quietHours")),
     )
+
+
+def _quiet(value: Any) -> QuietHours | None:
+    if value is None:
+        return None
+    section = _object(value, "delivery.quietHours")
+    try:
+        quiet = QuietHours(time.fromisoformat(section["from"]), time.fromisoformat(section["to"]))
+    except (KeyError, TypeError, ValueError):
+        raise _wrong("delivery.quietHours", "must have from and to, each a time of day") from None
+    if quiet.start == quiet.end:
+        raise _wrong("delivery.quietHours", "must end at another time than they begin")
+    return quiet
+
+
+def _flag(document: Mapping[str, Any], section: str, name: str) -> bool:
+    told = document.get(section, {}).get(name, True)
+    if not isinstance(told, bool):
+        raise _wrong(f"{section}.{name}", "must be true or false")
+    return told
 
 
 def _smtp(section: Mapping[str, Any]) -> Smtp:

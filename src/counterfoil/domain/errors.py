@@ -4,10 +4,15 @@ Problem                      a member of the list: slug, HTTP status, title, wha
 CounterfoilError             carries its Problem and the facts, writes its own sentence
 ├── InvalidRequestError      a field is missing, unknown, or of a wrong shape
 │   └── AmountNotValidError  not a positive integer of minor units the gateway can take
+│   └── BatchFaultyError     rows of a file cannot be taken; each says why
 ├── MalformedRequestError    no well-formed JSON
 ├── CardNumberRefusedError   a card number stands where none may
 ├── NotAuthenticatedError · NotPermittedError · NotFoundError
+├── NotAcceptableError       no format of it is one that was asked for
 ├── WrongStateError          the thing exists, but not in a state that allows this
+├── RefundRefusedError       nothing, or less, is left to refund, or refunds like this are switched off
+├── RefundLimitError         more than this role or person may ask for
+├── OwnRequestError          nobody approves what they asked for themselves
 ├── NotSupportedError        the gateway, account, currency or method cannot do this
 ├── IdempotencyMismatchError · IdempotencyInFlightError
 ├── SignatureRefusedError    a webhook that its secret does not vouch for
@@ -18,6 +23,7 @@ CounterfoilError             carries its Problem and the facts, writes its own s
 └── ConfigurationError       the service cannot start like this
 """
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple
 
@@ -65,11 +71,35 @@ class Problem(ProblemType, Enum):
     METHOD_NOT_ALLOWED = ProblemType(
         "method_not_allowed", 405, "This path does not take that method", "See /docs for what it takes."
     )
+    NOT_ACCEPTABLE = ProblemType(
+        "not_acceptable",
+        406,
+        "There is no such format of this",
+        "Ask for one of the formats that detail names, by `format` or by the Accept header.",
+    )
     WRONG_STATE = ProblemType(
         "wrong_state",
         409,
         "Not possible in this state",
         "Read the object again and act on its present status.",
+    )
+    REFUND_NOT_POSSIBLE = ProblemType(
+        "refund_not_possible",
+        409,
+        "This cannot be refunded",
+        "Read the payment's refunds and disputes; `refundable` says what is left.",
+    )
+    REFUND_LIMIT = ProblemType(
+        "refund_limit",
+        403,
+        "Above a limit of refunds",
+        "Ask somebody with a higher limit, or an admin to change the settings.",
+    )
+    OWN_REQUEST = ProblemType(
+        "own_request",
+        403,
+        "Nobody approves their own request",
+        "Have another person decide, with a key of their own.",
     )
     IDEMPOTENCY_IN_FLIGHT = ProblemType(
         "idempotency_in_flight",
@@ -139,6 +169,19 @@ class InvalidRequestError(CounterfoilError):
         super().__init__(detail, **({"field": field} if field else {}), **facts)
 
 
+class BatchFaultyError(InvalidRequestError):
+    """Nothing of the file was taken. `rows` has the first of its faults."""
+
+    def __init__(self, faults: Sequence[tuple[int, str]], *, told: int) -> None:
+        super().__init__(
+            f"Nothing of the file was taken: {len(faults)} {'row is' if len(faults) == 1 else 'rows are'} wrong."
+            f" The first, line {faults[0][0]}: {faults[0][1]}.",
+            field="csv",
+            faulty=len(faults),
+            rows=[{"row": row, "problem": problem} for row, problem in faults[:told]],
+        )
+
+
 class MalformedRequestError(CounterfoilError):
     problem = Problem.MALFORMED_REQUEST
 
@@ -174,12 +217,28 @@ class NotFoundError(CounterfoilError):
         super().__init__(f"There is no {noun} {id_} in this mode.", noun=noun)
 
 
+class NotAcceptableError(CounterfoilError):
+    problem = Problem.NOT_ACCEPTABLE
+
+
 class WrongStateError(CounterfoilError):
     problem = Problem.WRONG_STATE
 
     def __init__(self, *, command: str, state: str, because: str = "") -> None:
         why = f": {because}" if because else ""
         super().__init__(f"Cannot {command} while the state is {state}{why}.", command=command, state=state)
+
+
+class RefundRefusedError(CounterfoilError):
+    problem = Problem.REFUND_NOT_POSSIBLE
+
+
+class RefundLimitError(CounterfoilError):
+    problem = Problem.REFUND_LIMIT
+
+
+class OwnRequestError(CounterfoilError):
+    problem = Problem.OWN_REQUEST
 
 
 class NotSupportedError(CounterfoilError):

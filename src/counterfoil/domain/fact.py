@@ -35,6 +35,10 @@ class Kind(StrEnum):
     DISPUTE_WON = "dispute.won"
     DISPUTE_LOST = "dispute.lost"
     DISPUTE_CLOSED = "dispute.closed"
+    WARNING_EARLY_FRAUD = "warning.early_fraud"  # the issuer suspects fraud, before any dispute
+    OPENING_REFUNDED = (
+        "opening.refunded"  # all given back before an import, where refunds are not known by name
+    )
 
     @property
     def noun(self) -> str:
@@ -50,11 +54,18 @@ class Report:
     """One thing a gateway says, in our words.
 
     kind, object_id and amount make the fact unique within an account: `amount` is cumulative for a capture and the
-    object's own for everything else; of a declined try the object is what failed, so that each try is a fact of its own.
-    `face` is what the attempt or charge was asked for, and must agree with our own record. `our_reference` is the
-    attempt id we sent along, when the gateway gives it back. `at` is the gateway's time of what it says; None where an
-    answer tells how things stand and not since when: then it is said as we hear it. `detail` holds plain values worth
-    keeping (brand, last4, failure, vpa, next action).
+    object's own for everything else, NO_MONEY where none is spoken of; of a declined try the object is what failed, so that
+    each try is a fact of its own. `face` is what the attempt or charge was asked for, and must agree with our own
+    record. `our_reference` is the attempt id we sent along, when the gateway gives it back. `at` is the gateway's time
+    of what it says; None where an answer tells how things stand and not since when: then it is said as we hear it.
+    `detail` holds plain values worth keeping, by what the report is about:
+
+        a charge     method, brand, last4, wallet, bank, vpa, fee, tax, failure, gateway_code, message
+        a refund     refund (our own refund's id), arn, speed_requested, speed, pending_reason, reason, failure,
+                     failure_reason
+        a dispute    reason, gateway_status, phase, respond_by (Unix seconds), refundable, evidence_count; of money that
+                     moved also what the balance says: balance_transaction, settled, settled_currency, fee
+        a warning    fraud_type, actionable
     """
 
     kind: Kind

@@ -1,4 +1,4 @@
-"""Why a payment did not go through: one closed list for both gateways, and what the customer may be told.
+"""Why a payment or a refund did not go through: one closed list for both gateways, and what the customer may be told.
 
 A customer is never told that a card is lost, stolen or suspected: whoever holds it may not be its owner.
 """
@@ -94,6 +94,25 @@ class FailureCode(Failure, Enum):
     )
     GATEWAY_REFUSED = Failure(
         "gateway_refused", Advice.MERCHANT, "The payment could not be taken. Please tell the shop."
+    )
+    REFUND_BALANCE_SHORT = Failure(
+        "refund_balance_short", Advice.LATER, "The refund is delayed. The shop will send it again."
+    )
+    REFUND_TOO_OLD = Failure(
+        "refund_too_old",
+        Advice.MERCHANT,
+        "The payment is too old to be refunded the way it was made. The shop will refund it another way.",
+    )
+    REFUND_DISPUTED = Failure(
+        "refund_disputed",
+        Advice.MERCHANT,
+        "Your bank is looking into this payment and returns the money if it decides so.",
+    )
+    ALREADY_REFUNDED = Failure("already_refunded", Advice.MERCHANT, "This payment has been refunded already.")
+    REFUND_NOT_ALLOWED = Failure(
+        "refund_not_allowed",
+        Advice.MERCHANT,
+        "This payment cannot be refunded the way it was made. The shop will refund it another way.",
     )
     OTHER = Failure("other", Advice.OTHER_METHOD, _GENERIC)
 

@@ -29,6 +29,7 @@ PREFIXES: Final = {
     "exception": "exc",
     "merchant": "mer",
     "mail": "eml",
+    "import": "imp",
 }
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"

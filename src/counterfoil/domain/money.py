@@ -30,6 +30,10 @@ EXPONENT: Final[Mapping[str, int]] = {
 }
 
 
+# ISO 4217's own code for where no currency is involved. Only zero is of it.
+_NO_CURRENCY: Final = "XXX"
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """How a gateway writes amounts of one currency: decimals on the wire, and the step they must be a multiple of."""
@@ -63,7 +67,7 @@ class Money:
             raise AmountNotValidError(
                 f"amount must be an integer of minor units, not {type(self.minor).__name__}", field="amount"
             )
-        if self.currency not in EXPONENT:
+        if self.currency not in EXPONENT and (self.minor, self.currency) != (0, _NO_CURRENCY):
             raise AmountNotValidError(f"{self.currency!r} is not a currency of ISO 4217", field="currency")
 
     def __add__(self, other: "Money") -> "Money":
@@ -83,13 +87,21 @@ class Money:
             raise AmountNotValidError(f"{self.currency} and {other.currency} do not mix", field="currency")
         return other
 
-    def __str__(self) -> str:
-        """The amount in major units, as "12.50 USD"."""
-        exponent = EXPONENT[self.currency]
+    @property
+    def major(self) -> str:
+        """The amount in major units, with all the digits that its currency has, as "12.50"."""
+        exponent = EXPONENT.get(self.currency, 0)
         if exponent == 0:
-            return f"{self.minor} {self.currency}"
+            return str(self.minor)
         sign, digits = ("-" if self.minor < 0 else ""), str(abs(self.minor)).rjust(exponent + 1, "0")
-        return f"{sign}{digits[:-exponent]}.{digits[-exponent:]} {self.currency}"
+        return f"{sign}{digits[:-exponent]}.{digits[-exponent:]}"
+
+    def __str__(self) -> str:
+        """The amount in major units and its currency, as "12.50 USD"."""
+        return f"{self.major} {self.currency}"
+
+
+NO_MONEY: Final = Money(0, _NO_CURRENCY)
 
 
 def owed(minor: int, currency: str) -> Money:

@@ -123,6 +123,7 @@ class Payment:
     stripe_customer: str | None = None  # whose saved methods may be charged
     saved_method: str | None = field(default=None, repr=False)  # charged last, with the customer away
     given_up_at: datetime | None = None  # no further try is to follow
+    fulfilled_at: datetime | None = None  # the goods are on their way
 
     @property
     def money(self) -> Money:

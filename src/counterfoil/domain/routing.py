@@ -24,6 +24,7 @@ class Feature(StrEnum):
     SERVER_CONFIRM = "server_confirm"  # charge a payment method named in the API
     PARTIAL_CAPTURE = "partial_capture"
     CANCEL = "cancel"  # the gateway itself can end an attempt
+    PARTIAL_CONTEST = "partial_contest"  # part of a dispute is contested, and the rest given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ CAPABILITIES: Final = {
     ),
     "razorpay": Capability(
         methods=("card", "upi", "netbanking", "wallet", "emi"),
-        features=frozenset(),
+        features=frozenset({Feature.PARTIAL_CONTEST}),
         smallest={"INR": 100},
         without=frozenset({"CUP", "IRR", "KPW", "SDG", "SYP", "VED", "CLF", "UYW"}),
     ),

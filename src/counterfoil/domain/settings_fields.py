@@ -12,6 +12,7 @@ from counterfoil.domain.breaker import BreakerPolicy
 from counterfoil.domain.delivery import OPERATORS_MOST, PASSWORD_PLACE
 from counterfoil.domain.delivery import SETTINGS as SMTP_SETTINGS
 from counterfoil.domain.delivery import read as read_delivery
+from counterfoil.domain.refund_policy import EXPIRY_HOURS, NOTE_REASONS, REMINDER_HOURS
 from counterfoil.domain.retry import RETRIES_MOST
 from counterfoil.domain.retry import read as read_retries
 from counterfoil.domain.routing_policy import LATE, RULES_MOST
@@ -28,7 +29,9 @@ from counterfoil.domain.settings_rules import (
     FLAG,
     LOCALE,
     NOTHING,
+    PREFIX,
     SECRET,
+    STATE,
     TIME_OF_DAY,
     ZONE,
     Rule,
@@ -42,6 +45,12 @@ from counterfoil.domain.settings_rules import (
 )
 
 GATEWAYS: Final = ("stripe", "razorpay")
+# The number series of receipts: kind, what they are of, and what their numbers begin with.
+SERIES: Final = (
+    ("payment", "receipts", "R"),
+    ("refund", "refund receipts", "RF"),
+    ("invoice", "GST invoices", "INV"),
+)
 OVERLAP_HOURS: Final = 72  # a gateway goes on sending with the old secret what it sends again, for three days
 OVERLAP_HOURS_MOST: Final = 720
 
@@ -99,17 +108,49 @@ def _gateway(name: str, public: str, secret: str) -> tuple[Field, ...]:
     )
 
 
+def _limits(role: str) -> tuple[Field, Field]:
+    at = f"refundProcessing.limits.{role}"
+    return (
+        Field(
+            f"{at}.perRefund", AMOUNTS, f"the most that a refund by {role} may be", default={}, optional=True
+        ),
+        Field(
+            f"{at}.perDay",
+            AMOUNTS,
+            f"the most that one {role} may ask for in a day",
+            default={},
+            optional=True,
+        ),
+    )
+
+
 FIELDS: Final = (
     *_gateway("stripe", "publishableKey", "secretKey"),
     *_gateway("razorpay", "keyId", "keySecret"),
-    Field("refundProcessing.automatedRefunds", FLAG, "approved and below-threshold refunds are sent without a person", default=False, awaits="refunds"),
-    Field("refundProcessing.refundApprovalRequired", FLAG, "every refund needs a second person", default=True, awaits="refunds"),
-    Field("refundProcessing.refundThreshold", AMOUNTS, "from this amount a refund needs a second person", default={}, optional=True, awaits="refunds"),
-    Field("refundProcessing.partialRefundsEnabled", FLAG, "part of a payment may be refunded", default=True, awaits="refunds"),
-    Field("refundProcessing.refundReasons", several(text(50), 50, least=1), "the reasons that may be given", default=list(REFUND_REASONS), awaits="refunds"),
+    Field("refundProcessing.automatedRefunds", FLAG, "approved and below-threshold refunds are sent without a person", default=False),
+    Field("refundProcessing.refundApprovalRequired", FLAG, "every refund needs a second person, where no threshold of its currency says otherwise", default=True),
+    Field("refundProcessing.refundThreshold", AMOUNTS, "from this amount, of one payment or of one customer and day in all, a refund needs a second person; below it none", default={}, optional=True),
+    Field("refundProcessing.partialRefundsEnabled", FLAG, "part of a payment may be refunded", default=True),
+    Field("refundProcessing.refundReasons", several(text(50), 50, least=1), "the reasons that may be given", default=list(REFUND_REASONS)),
+    Field("refundProcessing.noteReasons", several(text(50), 50), "the reasons that need a note", default=list(NOTE_REASONS), optional=True),
+    Field("refundProcessing.secondApprovalThreshold", AMOUNTS, "from this amount, counted in the same way, two must agree", default={}, optional=True),
+    Field("refundProcessing.approvalExpiryHours", whole(1, 720), "a refund that nobody decides in time is cancelled", default=EXPIRY_HOURS, optional=True),
+    Field("refundProcessing.approvalReminderHours", whole(1, 720), "after which somebody is reminded, once", default=REMINDER_HOURS, optional=True),
+    Field("refundProcessing.speed", one_of("normal", "optimum"), "how fast Razorpay pays out; optimum costs a fee", default="normal", optional=True),
+    Field("refundProcessing.tellCustomers", FLAG, "the customer is told by e-mail of a refund that is on its way, paid out, or has failed", default=True, optional=True),
+    *(field for role in ("support", "approver", "admin") for field in _limits(role)),
+    Field("refundProcessing.limits.people", named(AMOUNTS, 500), "what one person, by the id of their key, may ask for in a day", default={}, optional=True),
+    Field("refundProcessing.automatic.smallAmounts", AMOUNTS, "up to this amount, counted in the same way, nobody has to agree", default={}, optional=True),
+    Field("refundProcessing.automatic.beforeFulfilment", FLAG, "nobody has to agree to requested_by_customer before the payment is marked as fulfilled", default=False, optional=True),
+    Field("refundProcessing.automatic.duplicatePayments", FLAG, "a second payment of the same reference, amount and customer within a day is refunded by itself", default=False, optional=True),
+    Field("refundProcessing.automatic.earlyFraudWarnings", FLAG, "a payment of which the card network warns is refunded by itself", default=False, optional=True),
     Field("receiptGeneration.advancedFormatting", FLAG, "the full look, or a plain one", default=True, awaits="receipts"),
     Field("receiptGeneration.multiFormatSupport", FLAG, "every format, or PDF alone", default=True, awaits="receipts"),
     Field("receiptGeneration.customTemplates", named(text(100), 50), "the templates in use", default={}, optional=True, awaits="receipts"),
+    *(Field(f"receiptGeneration.series.{kind}", PREFIX, f"what numbers of {noun} begin with", default=prefix, optional=True) for kind, noun, prefix in SERIES),
+    Field("receiptGeneration.gstInvoices", FLAG, "payments in rupees get an Indian GST invoice, where the business has a GSTIN", default=False, optional=True),
+    Field("receiptGeneration.showFees", FLAG, "receipts show what the gateway kept", default=False, optional=True),
+    Field("receiptGeneration.note", text(300), "stands at the foot of every receipt", optional=True),
     Field("receiptGeneration.automatedDelivery.email", FLAG, "receipts are sent by e-mail", default=False, awaits="receipts"),
     Field("receiptGeneration.automatedDelivery.sms", FLAG, "receipts are sent by SMS", default=False, awaits="receipts"),
     Field("receiptGeneration.automatedDelivery.inApp", FLAG, "receipts are shown in the app", default=True, awaits="receipts"),
@@ -131,11 +172,16 @@ FIELDS: Final = (
     Field("productionSettings.paymentRetryAttempts", whole(0, RETRIES_MOST), "further attempts after a decline", default=0),
     Field("productionSettings.failedPaymentNotification", FLAG, "customer and operators are told of a final failure, once", default=True),
     Field("business.name", text(100), "the name customers see", default="Your shop"),
-    Field("business.country", COUNTRY, "where the business is", optional=True, awaits="receipts"),
+    Field("business.country", COUNTRY, "where the business is", optional=True),
+    Field("business.address", several(text(100), 6), "its address, line by line, as receipts show it", default=[], optional=True),
+    Field("business.taxId", text(20), "its number with the tax office, as a GSTIN", optional=True),
+    Field("business.state", STATE, "its state of India, by the two digits of the GST", optional=True),
+    Field("business.email", EMAIL, "where customers may write to, as receipts show it", optional=True),
+    Field("business.phone", text(20), "where customers may call, as receipts show it", optional=True),
     Field("business.timeZone", ZONE, "of days, schedules, number series and reports", default="UTC"),
     Field("business.locale", LOCALE, "the language of mails, and of documents", default="en"),
     Field("business.defaultCurrency", CURRENCY, "in which a bare number of a threshold counts, when it is set", default="USD"),
-    Field("business.financialYearStart", DAY_OF_YEAR, "of number series", default="01-01", awaits="receipts"),
+    Field("business.financialYearStart", DAY_OF_YEAR, "when the number series of receipts begin anew", default="01-01"),
     Field("routing.order", several(one_of(*GATEWAYS), len(GATEWAYS)), "the order of preference where no rule holds", default=[], optional=True),
     Field("routing.rules", Rule(f"list of at most {RULES_MOST} rules", as_it_is), "the first rule that holds names the gateways", default=[], optional=True),
     Field("routing.breaker.failures", whole(1, 1_000), "failures in a row after which a gateway is left alone", default=BreakerPolicy().failures, optional=True),
@@ -149,7 +195,7 @@ FIELDS: Final = (
     ),
     Field("delivery.operators", several(EMAIL, OPERATORS_MOST), "who is told of final failures", default=[], optional=True),
     Field("delivery.sms", NOTHING, "the SMS carrier", optional=True, awaits="receipts"),
-    Field("delivery.quietHours", record(**{"from": TIME_OF_DAY, "to": TIME_OF_DAY}), "when customers are not written to, in the time zone of the business", optional=True, awaits="receipts"),
+    Field("delivery.quietHours", record(**{"from": TIME_OF_DAY, "to": TIME_OF_DAY}), "when customers are not written to, in the time zone of the business: a mail waits for their end", optional=True),
     Field("monitoring.onError", one_of("allow", "review", "block"), "what becomes of a payment that could not be weighed", default="allow", awaits="monitoring"),
 )  # fmt: skip
 

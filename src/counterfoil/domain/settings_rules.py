@@ -208,6 +208,12 @@ DAY_OF_YEAR: Final = _matching("a day of every year, MM-DD", _is_day)
 TIME_OF_DAY: Final = _matching(
     "a time of day, HH:MM", lambda text: bool(re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text))
 )
+STATE: Final = _matching(
+    "a state of India by its two digits, as 29", lambda text: bool(re.fullmatch(r"[0-9]{2}", text))
+)
+PREFIX: Final = _matching(
+    "one to four capital letters or digits", lambda text: bool(re.fullmatch(r"[A-Z0-9]{1,4}", text))
+)
 EMAIL: Final = _matching("an e-mail address", is_address)
 NOTHING: Final = Rule("null, as yet", _nothing)
 SECRET: Final = Rule(

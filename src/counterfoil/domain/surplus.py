@@ -1,47 +1,38 @@
-"""Surplus: money taken although its payment was paid already. It is given back by itself, and stays visible.
+"""Surplus: money taken although its payment was paid already, or was over. It is given back by itself, and stays visible.
 
 A gateway may capture what we never asked it to (an account that captures by itself, a person in its dashboard). Nothing
 of it is ever the payment's own: what is due back is all that the charge still holds.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
 
-from counterfoil.domain.attempt import Attempt, AttemptState
-from counterfoil.domain.call import Call, Settled, Verb
+from counterfoil.domain.attempt import ENDED, Attempt, AttemptState
 from counterfoil.domain.charge import Charge, ChargeState
-
-# A refund that the gateway refuses so often (a balance that stays short) waits for a person, who was called at once.
-REFUSALS_MOST: Final = 10
-_GIVES_BACK: Final = frozenset({None, Settled.UNKNOWN, Settled.ACCEPTED})
+from counterfoil.domain.payment import PAYABLE, Status
+from counterfoil.domain.refund import Refund, Source, State, refundable
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """What is to be given back of a charge, in minor units."""
+def may_pay(attempt: AttemptState, payment: Status) -> bool:
+    """Whether money that is first seen on this attempt may pay its payment, where nothing else has.
 
-    charge: Charge
-    amount: int
-
-
-def due(charges: Sequence[Charge], calls: Sequence[Call]) -> Due | None:
-    """The next refund to ask for; None where all is given back, asked for, or with a person."""
-    return next((found for charge in charges if (found := _due(charge, calls))), None)
+    On an attempt that lives, always. On one that has ended, only while the payment waits for money: once it was told to
+    be cancelled or failed, the shop may have taken another payment for the same order.
+    """
+    return attempt not in ENDED or payment in PAYABLE
 
 
-def owed(charges: Sequence[Charge], calls: Sequence[Call]) -> bool:
-    """Whether something is still to be asked for, or to be heard of: the payment is looked after until then."""
-    under_way = any(call.verb is Verb.REFUND and not call.is_settled for call in calls)
-    return under_way or due(charges, calls) is not None
+def due(charges: Sequence[Charge], refunds: Sequence[Refund]) -> Charge | None:
+    """The next charge of which something is to be given back: all that is left of it. None where nothing is.
 
-
-def _due(charge: Charge, calls: Sequence[Call]) -> Due | None:
-    left = charge.captured - charge.refunded_seen - charge.disputed_held - charge.reserved
-    asked = [c.settled for c in calls if c.verb is Verb.REFUND and c.charge_ref == charge.ref]
-    if not charge.surplus or left <= 0 or _GIVES_BACK & set(asked) or len(asked) >= REFUSALS_MOST:
-        return None
-    return Due(charge, left)
+    A refund of it that has failed waits for a person, who was called.
+    """
+    with_a_person = {
+        refund.charge_id
+        for refund in refunds
+        if refund.source is Source.SURPLUS and refund.state is State.FAILED
+    }
+    owed = (charge for charge in charges if charge.surplus and refundable(charge))
+    return next((charge for charge in owed if charge.id not in with_a_person), None)
 
 
 def late(

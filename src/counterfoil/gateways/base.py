@@ -5,7 +5,8 @@
     cancel     end an attempt so that the gateway itself will never charge on it (Stripe)
     vouch      check the signature a browser brings back from the gateway's checkout (Razorpay)
     speak      verify and read webhooks: pure, no network, no clock, no database
-    refunds    give captured money back, and find a refund whose answer was lost
+    refunds    give captured money back, find a refund whose answer was lost, and read how one stands
+    disputes   answer a disputed charge with evidence, or accept that it is lost
     recover    read the gateway's own lists again for what its webhooks did not bring
     script     what a customer's browser loads to draw the gateway's own fields
 
@@ -15,7 +16,7 @@ Every call over the network ends in one of four outcomes, and only `Unknown` nee
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from counterfoil.domain.call import Repeat, Verb
@@ -24,6 +25,8 @@ from counterfoil.domain.failure import FailureCode
 from counterfoil.domain.money import Money
 
 Raw: TypeAlias = bytes
+# As soon as the gateway can, for a fee; it falls back to normal by itself where the bank cannot (Razorpay).
+Speed: TypeAlias = Literal["normal", "optimum"]
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]  # names in lower case, as ASGI gives them
 
 
@@ -78,6 +81,9 @@ class Unknown:
     raw: Raw = field(default=b"", repr=False)
 
 
+# The gateway_code of a key that was used before with another body, at every gateway.
+KEY_CONFLICT: Final = "idempotency_error"
+
 Outcome: TypeAlias = Accepted | Declined | Refused | Unknown
 
 
@@ -105,6 +111,20 @@ class Method:
     payment_method: str | None = field(default=None, repr=False)
     confirmation_token: str | None = field(default=None, repr=False)
     off_session: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What speaks for a disputed charge. `amount` is the part of it that is contested, in minor units; None is all.
+
+    `texts` are plain texts by our names for them, of several lines: product_description, customer_communication,
+    refund_policy, refund_history, cancellation_policy, delivery_log, receipt, access_log, timeline, customer_name and
+    the others of `Disputes.fields`. Every gateway takes every name: one that it has no field for goes along under it.
+    """
+
+    summary: str
+    texts: Mapping[str, str] = field(default_factory=dict)
+    amount: int | None = None
 
 
 class Collect(Protocol):
@@ -139,12 +159,55 @@ class Cancel(Protocol):
 
 
 class Refunds(Protocol):
-    async def refund(self, charge_ref: str, amount: Money, *, reference: str, key: str) -> Outcome:
-        """Give money of a captured charge back. `reference` is ours, and goes along; Accepted.ref is the refund's id."""
+    key_life: timedelta  # so long the gateway surely knows a key; a sending after it may be carried out anew
+
+    def body(self, charge_ref: str, amount: Money, *, reference: str, speed: Speed) -> bytes:
+        """What a refund of this much is asked for with; `reference` is ours, and goes along. The same bytes each time.
+
+        They are kept: a gateway answers a key only where every sending of it has the same. A gateway that has one
+        speed leaves it out. Raises AmountNotValidError where the gateway cannot write the amount.
+        """
+        ...
+
+    async def refund(self, charge_ref: str, body: bytes, *, key: str) -> Outcome:
+        """Give money of a captured charge back. Accepted.ref is the gateway's id of the refund.
+
+        Refused says why by its code: refund_balance_short, refund_too_old, refund_disputed, refund_not_allowed, and
+        already_refunded where less is left than was asked: `already` is set there, since it may have been this very
+        refund, which find_refund tells. A gateway_code of KEY_CONFLICT is for a person: under this key the gateway was
+        sent another body. A key that is still at work is Unknown. A refusal may be kept under its key and given again
+        (Stripe): whoever tries again later does so under another.
+        """
         ...
 
     async def find_refund(self, charge_ref: str, *, reference: str) -> Outcome:
         """The refund of a call whose answer was lost, by our reference. Accepted.ref is None where none is seen."""
+        ...
+
+    async def look_up_refund(self, ref: str) -> Outcome:
+        """How a refund stands now, by the gateway's id of it."""
+        ...
+
+
+class Disputes(Protocol):
+    fields: Mapping[str, str]  # of Evidence.texts: our name, and the gateway's own field that it becomes
+
+    async def draft(self, ref: str, evidence: Evidence) -> Outcome:
+        """Keep the evidence at the gateway, where people see it; nothing is submitted, and it may be changed again."""
+        ...
+
+    async def submit(self, ref: str, evidence: Evidence, *, key: str) -> Outcome:
+        """Send the evidence to the bank: once, and for good."""
+        ...
+
+    async def accept(self, ref: str, *, key: str) -> Outcome:
+        """Give the dispute up: it is lost, for good."""
+        ...
+
+    async def look_up_dispute(self, ref: str) -> Outcome:
+        """How a dispute stands now. A refusal to submit or to accept is told apart by it: the dispute may have ended,
+        or it may have been done before.
+        """
         ...
 
 
@@ -278,6 +341,7 @@ class Gateway:
     cancel: Cancel | None = None
     vouch: Vouch | None = None
     refunds: Refunds | None = None
+    disputes: Disputes | None = None
     recover: Recover | None = None
     public_key: str = ""  # the key that a browser may see
 

@@ -214,9 +214,32 @@ class Http:
                 body = await _read(response)
                 return Answer(status=status, headers=_headers(response), body=body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # The name alone: the text of some errors quotes what the peer sent, or the header that could not be.
-            why = type(error).__name__
+            why = said(error)
             return Lost(why=why, status=status) if departure.left else Unsent(why=why)
+
+
+# The first that fits. Words of our own: the text of some errors quotes what the peer sent, or the header that could not be.
+_WORDS: Final[Mapping[type[BaseException], str]] = {
+    aiohttp.ClientConnectorDNSError: "its name cannot be found",
+    aiohttp.ClientSSLError: "no trusted TLS connection can be made",
+    aiohttp.ConnectionTimeoutError: "no connection was made in time",
+    TimeoutError: "it did not answer in time",
+    aiohttp.ClientConnectorError: "no connection can be made",
+    aiohttp.ServerDisconnectedError: "it closed the connection",
+    aiohttp.ClientPayloadError: "the answer broke off",
+    aiohttp.ClientResponseError: "the answer is no HTTP",
+    _AnswerTooLongError: "the answer is too long",
+    ConnectionError: "the connection broke off",
+    OSError: "the connection failed",
+    ValueError: "the request cannot be written",
+}
+
+
+def said(error: BaseException) -> str:
+    """What happened to a connection, as a person says it."""
+    refused = isinstance(getattr(error, "os_error", None), ConnectionRefusedError)
+    fits = (words for kind, words in _WORDS.items() if isinstance(error, kind))
+    return "it refuses connections" if refused else next(fits, "the connection failed")
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -238,10 +261,10 @@ def _outcome(gateway: str, came: Answer | Unsent | Lost, judge: Judge) -> Outcom
             return Refused(
                 code=FailureCode.GATEWAY_UNAVAILABLE,
                 gateway_code="not_connected",
-                message=f"{gateway} could not be reached ({why}); nothing was sent.",
+                message=f"{gateway} could not be reached: {why}. Nothing was sent.",
             )
         case Lost(why=why, status=status):
-            return Unknown(message=f"{gateway} gave no whole answer ({why}).", status=status)
+            return Unknown(message=f"{gateway} gave no whole answer: {why}.", status=status)
         case answer:
             return judge(answer)
 

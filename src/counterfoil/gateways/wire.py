@@ -59,6 +59,11 @@ def plain(text: str, limit: int = MAX_TEXT) -> str:
     return _NOT_PLAIN.sub(" ", text)[:limit]
 
 
+def paragraphs(text: str, limit: int) -> str:
+    """The text with its lines, each of them plain, and together not longer than the limit."""
+    return "\n".join(plain(line, limit) for line in text.splitlines())[:limit]
+
+
 def known(**values: str | int | bool | None) -> Detail:
     """Only what was said: neither gateway's null nor Razorpay's empty string."""
     return {

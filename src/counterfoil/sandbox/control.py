@@ -44,6 +44,7 @@ def mount(world: World, plugs: Sequence[Plug]) -> Mount:
         Route("/faults", _reads(control.clear_faults), methods=["DELETE"]),
         Route("/faults/{id:int}", control.remove_fault, methods=["DELETE"]),
         Route("/truth", _reads(control.truth)),
+        Route("/money", _reads(control.money)),
         Route("/truth/{gateway}/{id}", control.raw_object),
         Route("/deliveries", _reads(world.deliverer.list)),
         Route("/webhooks", acts(control.webhooks), methods=["POST"]),
@@ -149,6 +150,10 @@ class Control:
             name: {shown: truth.all(name, kind) for shown, kind in plug.kinds.items()}
             for name, plug in self._plugs.items()
         }
+
+    def money(self) -> Json:
+        """What every captured charge took, gave back and lost to disputes, by gateway."""
+        return {name: plug.money() for name, plug in self._plugs.items()}
 
     async def raw_object(self, request: Request) -> Response:
         body = self._world.truth.raw(request.path_params["gateway"], request.path_params["id"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.routing import BaseRoute, Route
 
 from counterfoil.sandbox.clock import Timer
+from counterfoil.sandbox.truth import Json
 from counterfoil.sandbox.webhooks import Carrier
 
 
@@ -22,4 +23,7 @@ class Plug:
     begin: Callable[
         [], None
     ]  # makes what the configuration asks for; in a transaction, at each start, reset and change of deliver_to
+    money: Callable[
+        [], list[Json]
+    ]  # of every captured charge: captured, refunded, disputed, left; minor units
     cards: Sequence[tuple[str, str]]  # test values for the index page: the value, and what it does

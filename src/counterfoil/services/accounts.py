@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
-from counterfoil.domain import delivery, ids, retry, routing_policy
+from counterfoil.domain import delivery, ids, refund_policy, retry, routing_policy
 from counterfoil.domain.clock import Clock
 from counterfoil.domain.errors import DatabaseAwayError, NoGatewayError
 from counterfoil.domain.routing_policy import Policy
@@ -63,6 +63,7 @@ class Directory:
         self.routing = Policy()
         self.retrying, self.delivery = retry.Policy(), delivery.Policy()
         self.document: Mapping[str, Any] = complete({})
+        self.refunding = refund_policy.read(self.document)
 
     @property
     def mode(self) -> str:
@@ -91,6 +92,7 @@ class Directory:
         self.document = complete(document or {})
         self.routing = routing_policy.read(self.document["routing"], list(self._connect))
         self.retrying, self.delivery = retry.read(self.document), delivery.read(self.document)
+        self.refunding = refund_policy.read(self.document)
 
     def _gateway(self, row: Account) -> Gateway:
         known = self._gateways.get(row.id)

@@ -8,12 +8,11 @@ from counterfoil.domain.attempt import ENDED, Attempt, AttemptState
 from counterfoil.domain.call import Call, Settled, Verb
 from counterfoil.domain.charge import Charge, ChargeState
 from counterfoil.domain.errors import NotSupportedError, WrongStateError
-from counterfoil.domain.payment import Status
 from counterfoil.domain.routing import Choice
 from counterfoil.gateways.base import Accepted, Gateway, Method, Opening, Outcome, Refused
 from counterfoil.services import calling, standing
 from counterfoil.services.context import Context
-from counterfoil.store import calls, payments
+from counterfoil.store import payments
 from counterfoil.store.calls import CallInFlightError
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
@@ -63,7 +62,10 @@ async def place(
     call = await calling.begin(ctx, conn, attempt, Verb.OPEN)
     family = replace(family, attempts=(*family.attempts, attempt), calls=(*family.calls, call))
     # A payment whose other attempts have all ended lives again, and is looked after should this process die.
-    return await standing.recompute(ctx, conn, family), call
+    placed = await standing.recompute(ctx, conn, family)
+    if attempt.number > 1 and placed.payment.version == payment.version:
+        placed = await standing.touch(ctx, conn, placed)
+    return placed, call
 
 
 def _flag(family: Family, gateway: Gateway) -> str:
@@ -72,8 +74,8 @@ def _flag(family: Family, gateway: Gateway) -> str:
     Automatic capture is our promise about the result. The gateway captures by itself only where this is the sole
     unfenced attempt and it can be fenced there; everywhere else we capture, after we have claimed the payment.
     """
-    sole = all(attempt.state in ENDED for attempt in family.attempts)
-    by_itself = family.payment.capture == "automatic" and sole and gateway.cancel is not None
+    sole = family.payment.capture == "automatic" and _all_ended(family)
+    by_itself = sole and gateway.cancel is not None
     return "automatic" if by_itself else "manual"
 
 
@@ -96,30 +98,44 @@ async def open_first(
 ) -> tuple[Family, Call | None]:
     """Make the opening call, and where it does not succeed, open at the next choice.
 
-    Nobody has seen an attempt that is only opened, so one whose outcome is unknown is abandoned, not waited for.
-    `go_on` writes the next intent, if there is one, in the transaction that records the opening; it must not raise.
+    Nobody has seen an attempt that is only opened, so one whose outcome is unknown is abandoned, not waited for; and
+    while another follows in the same commit, the payment has not failed. `go_on` writes the next intent, if there is
+    one, in the transaction that records the opening; it must not raise.
     """
     for choice in (*others, None):
         attempt = family.attempt(call.attempt_id)
         gateway = ctx.directory.gateway(attempt.account_id)
         outcome = await gateway.collect.open(opening_of(family, attempt), key=call.key)
         async with ctx.db.transaction() as conn:
-            family = await record_opening(ctx, conn, call, outcome)
+            family = await _record_opening(ctx, conn, call, outcome)
             if isinstance(outcome, Accepted):
+                family = await standing.recompute(ctx, conn, family)
                 return family, await go_on(conn, family)
-            if choice is None or family.payment.status is not Status.FAILED:
-                break
+            if choice is None or not may_follow(ctx, family):
+                return await standing.recompute(ctx, conn, family), None
             failed_over = Choice(choice.gateway, f"{choice.reason}; {gateway.name} did not open it")
             family, call = await place(ctx, conn, family, failed_over)
     return family, None
 
 
-async def record_opening(ctx: Context, conn: Connection, call: Call, outcome: Outcome) -> Family:
-    """What came of an opening. Unless it was accepted, the attempt is dead."""
-    family = await calling.settle(ctx, conn, call, outcome)
+def may_follow(ctx: Context, family: Family) -> bool:
+    """Whether another attempt may be opened: all others have ended, and nobody has ended the payment."""
+    payment = family.payment
+    wanted = payment.cancel_requested_at is None and ctx.now() < payment.expires_at
+    return wanted and _all_ended(family)
+
+
+def _all_ended(family: Family) -> bool:
+    """Whether no attempt can be paid, by what is known now: their states are written with the payment's status."""
+    return all(standing.state_of(family, attempt) in ENDED for attempt in family.attempts)
+
+
+async def _record_opening(ctx: Context, conn: Connection, call: Call, outcome: Outcome) -> Family:
+    """What came of an opening. Unless it was accepted, the attempt is dead. The status is still to be recomputed."""
+    family = await calling.record(ctx, conn, call, outcome)
     attempt = family.attempt(call.attempt_id)
     if not isinstance(outcome, Accepted) or attempt.ref is None:
-        return await abandon(ctx, conn, call, outcome)
+        return await give_up(ctx, conn, family, call, outcome)
     if ctx.directory.gateway(attempt.account_id).confirm is not None:
         return family
     # A browser pays on it directly: from the answer that names it, it counts as disclosed.
@@ -127,21 +143,26 @@ async def record_opening(ctx: Context, conn: Connection, call: Call, outcome: Ou
     return family.with_attempt(replace(attempt, disclosed_at=ctx.now()))
 
 
-async def abandon(ctx: Context, conn: Connection, call: Call, outcome: Outcome | None = None) -> Family:
-    """Give up an opening that nobody has seen."""
+async def abandon(ctx: Context, conn: Connection, call: Call) -> Family:
+    """Give up an opening that nobody has seen, and after which none follows."""
+    family = await give_up(ctx, conn, await payments.get(conn, call.payment_id), call)
+    return await standing.recompute(ctx, conn, family)
+
+
+async def give_up(
+    ctx: Context, conn: Connection, family: Family, call: Call, outcome: Outcome | None = None
+) -> Family:
+    """Give up an opening that nobody has seen. The status is still to be recomputed."""
     if not isinstance(outcome, Refused):
-        await calls.settle(
-            conn, call.id, Settled.ABANDONED, message="never disclosed", answer=None, now=ctx.now()
-        )
-    family = await payments.get(conn, call.payment_id)
-    attempt = family.attempt(call.attempt_id)
+        family = await calling.close(ctx, conn, family, call, Settled.ABANDONED, "never disclosed")
+    attempt, now = family.attempt(call.attempt_id), ctx.now()
     failure = attempt.failure or {
         "code": "gateway_unavailable",
         "gateway_code": None,
         "message": "no usable answer",
     }
-    await payments.update_attempt(conn, attempt.id, dead_at=ctx.now(), failure=failure)
-    return await standing.recompute(ctx, conn, await payments.get(conn, call.payment_id))
+    await payments.update_attempt(conn, attempt.id, dead_at=now, failure=failure)
+    return family.with_attempt(replace(attempt, dead_at=now, failure=failure))
 
 
 async def begin_confirm(ctx: Context, conn: Connection, family: Family, attempt: Attempt) -> Call:
@@ -255,6 +276,14 @@ async def fence(ctx: Context, payment_id: str, attempt_id: str) -> Family:
             call = await calling.begin(ctx, conn, attempt, Verb.CANCEL)
         except CallInFlightError:
             return family
+    return await cancel(ctx, attempt, call)
+
+
+async def cancel(ctx: Context, attempt: Attempt, call: Call) -> Family:
+    """Make the call whose intent is written, that ends the attempt at its gateway. It may be made again."""
+    gateway = ctx.directory.gateway(attempt.account_id)
+    if gateway.cancel is None or attempt.ref is None:  # fence has refused both
+        raise NotSupportedError(f"{gateway.name} cannot cancel.", gateway=gateway.name)
     outcome = await gateway.cancel.cancel(attempt.ref, key=call.key)
     return await _record(ctx, attempt, call, outcome)
 

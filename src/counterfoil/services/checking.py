@@ -9,13 +9,18 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Final
 
 from counterfoil.domain.attempt import Attempt
-from counterfoil.domain.charge import Charge, ChargeState, weigh
-from counterfoil.domain.fact import Fact, Report
-from counterfoil.domain.ledger import GATEWAY
-from counterfoil.domain.payment import winner_charge
+from counterfoil.domain.charge import REFUND_SAYS, Charge, ChargeState, refund_state, weigh
+from counterfoil.domain.dispute import Dispute, DisputeState, held
+from counterfoil.domain.dispute import weigh as weigh_dispute
+from counterfoil.domain.fact import Fact, Kind, Report
+from counterfoil.domain.ids import is_id
+from counterfoil.domain.ledger import DISPUTE_LOSSES, DISPUTED, GATEWAY, OPENED, OPENED_REFUND
+from counterfoil.domain.payment import Status, winner_charge
+from counterfoil.domain.refund import SAID, manually, reserved
 from counterfoil.gateways.base import Accepted
 from counterfoil.services import facts, standing
 from counterfoil.services.context import Context
@@ -97,26 +102,34 @@ async def _schema(ctx: Context) -> list[Difference]:
 
 
 async def _elsewhere(ctx: Context) -> list[Difference]:
-    """What hangs on no payment: webhooks and requests."""
+    """What is asked of all payments at once, or hangs on none: approvals, webhooks and requests."""
     before = ctx.now() - OVERDUE_FOR
     async with ctx.db.reading() as conn:
         letters = await checking.stuck_letters(
             conn, ctx.merchant_id, ctx.mode, due_before=before, limit=SHOWN
         )
+        alone = await checking.unapproved(conn, ctx.merchant_id, ctx.mode, limit=SHOWN)
         requests = await checking.unanswered(
             conn, ctx.merchant_id, ctx.mode, leased_before=before, limit=SHOWN
         )
-    return [
-        Difference("inbox", id_, f"Webhook {id_} is {status}: {reason or 'nobody has looked at it'}.")
-        for id_, status, reason in letters
-    ] + [
-        Difference(
-            "idempotency",
-            payment,
-            f"A request to {path} broke off, and {payment} has not come to an end since.",
-        )
-        for path, payment in requests
-    ]
+    return (
+        [
+            Difference("inbox", id_, f"Webhook {id_} is {status}: {reason or 'nobody has looked at it'}.")
+            for id_, status, reason in letters
+        ]
+        + [
+            Difference(
+                "idempotency",
+                payment,
+                f"A request to {path} broke off, and {payment} has not come to an end since.",
+            )
+            for path, payment in requests
+        ]
+        + [
+            Difference("approvals", id_, f"Refund {id_} is {state} with {given} of {needed} approvals.")
+            for id_, state, given, needed in alone
+        ]
+    )
 
 
 def _of_family(family: Family, posted: Sequence[Posted], *, now: datetime) -> Iterator[Difference]:
@@ -126,7 +139,9 @@ def _of_family(family: Family, posted: Sequence[Posted], *, now: datetime) -> It
         "status": _status(family, now),
         "charges": _charges(family),
         "winner": _winner(family),
-        "books": _books(family, posted),
+        "disputes": _disputes(family),
+        "refunds": _refunds(family),
+        "books": chain(_books(family, posted), _dispute_books(family, posted)),
         "calls": _calls(family, now),
     }
     for rule, told in sentences.items():
@@ -194,8 +209,8 @@ def _winner(family: Family) -> Iterator[str]:
                 f"Charge {charge.ref} pays {payment.id}, but the winner is {payment.winner_attempt_id},"
                 f" not its attempt {charge.attempt_id}."
             )
-    if captured and not paying:
-        yield f"{payment.id} has captured charges, and all of them are surplus."
+    if captured and not paying and payment.status is Status.CAPTURED:
+        yield f"{payment.id} is captured, and all of its captured charges are surplus."
 
 
 def _books(family: Family, posted: Sequence[Posted]) -> Iterator[str]:
@@ -207,13 +222,82 @@ def _books(family: Family, posted: Sequence[Posted]) -> Iterator[str]:
         if line.account == GATEWAY and line.currency == payment.currency
     }
     for charge in family.charges:
-        for rule, due in (("capture", charge.captured), ("refund", -charge.refunded_seen)):
-            booked = held.pop((charge.ref, rule), 0)
+        back = charge.refunded_seen - manually(family.refunds, charge.id)
+        for rule, due in (("capture", charge.captured), ("refund", -back)):
+            booked = held.pop((charge.ref, rule), 0) + held.pop((charge.ref, _OPENED[rule]), 0)
             if booked != due:
                 yield f"The books of {payment.id} hold {booked} for the {rule} of {charge.ref}; it should be {due}."
     for (ref, rule), amount in held.items():
-        if amount and rule in {"capture", "refund"}:
+        if amount and rule in {*_OPENED, *_OPENED.values()}:
             yield f"The books of {payment.id} hold {amount} for a {rule} of {ref}, which is no charge of it."
+
+
+# What was booked elsewhere before an import counts as booked.
+_OPENED: Final = {"capture": OPENED, "refund": OPENED_REFUND}
+
+
+def _refunds(family: Family) -> Iterator[str]:
+    """Each charge keeps what its unsent refunds ask for, and each refund stands as its gateway says."""
+    for charge in family.charges:
+        kept = reserved(family.refunds, charge.id)
+        if charge.reserved != kept:
+            yield f"Charge {charge.ref} keeps {charge.reserved} for refunds; they ask for {kept}."
+    said: dict[str, list[Kind]] = {}
+    for fact in family.facts:
+        if fact.kind in REFUND_SAYS:
+            said.setdefault(fact.object_id, []).append(fact.kind)
+    for refund in family.refunds:
+        if refund.gateway_ref is None:
+            continue
+        stands = SAID[refund_state(said.get(refund.gateway_ref, ()))]
+        if refund.gateway_ref not in said:
+            yield f"Refund {refund.id} is known as {refund.gateway_ref}, of which there is no fact."
+        elif refund.state is not stands:
+            yield f"Refund {refund.id} is stored as {refund.state}; its facts make it {stands}."
+
+
+def _disputes(family: Family) -> Iterator[str]:
+    """Each dispute is what its facts make it, and its charge holds what its disputes hold."""
+    for dispute in family.disputes:
+        derived = weigh_dispute(dispute, family.facts)
+        if derived != dispute:
+            yield (
+                f"Dispute {dispute.ref} is stored as {_of_dispute(dispute)};"
+                f" its facts make it {_of_dispute(derived)}."
+            )
+    for charge in family.charges:
+        due = held(family.disputes, charge.id) if charge.captured else 0
+        if charge.disputed_held != due:
+            yield f"Charge {charge.ref} holds {charge.disputed_held} for disputes; they hold {due}."
+    known = {dispute.ref for dispute in family.disputes}
+    told = {fact.object_id for fact in family.facts if fact.kind.noun == "dispute" and fact.charge_ref}
+    for ref in sorted(told - known):
+        yield f"Facts speak of dispute {ref}, which is not stored."
+
+
+def _of_dispute(dispute: Dispute) -> str:
+    money = f"held {dispute.held}, withdrawn {dispute.withdrawn}, reinstated {dispute.reinstated}, lost {dispute.lost}"
+    return f"{dispute.state} of {dispute.amount}, {money}"
+
+
+def _dispute_books(family: Family, posted: Sequence[Posted]) -> Iterator[str]:
+    """What disputes took of each charge stands in the books: out of the balance, in dispute or lost."""
+    booked = {
+        (line.charge_ref, line.account): line.amount
+        for line in posted
+        if line.rule == "dispute" and line.currency == family.payment.currency
+    }
+    for charge in family.charges:
+        mine = [dispute for dispute in family.disputes if dispute.charge_id == charge.id]
+        taken = sum(dispute.taken for dispute in mine)
+        gone = sum(dispute.taken for dispute in mine if dispute.state is DisputeState.LOST)
+        for account, due in ((GATEWAY, -taken), (DISPUTED, taken - gone), (DISPUTE_LOSSES, gone)):
+            found = booked.pop((charge.ref, account), 0)
+            if found != due:
+                yield f"The books of {family.payment.id} hold {found} on {account} for disputes of {charge.ref}; it should be {due}."
+    for (ref, account), amount in booked.items():
+        if amount:
+            yield f"The books of {family.payment.id} hold {amount} on {account} for disputes of {ref}, which is no charge of it."
 
 
 def _calls(family: Family, now: datetime) -> Iterator[str]:
@@ -276,7 +360,30 @@ async def _attempt_asked(ctx: Context, payment_id: str, attempt: Attempt) -> lis
     outcome = await ctx.directory.gateway(attempt.account_id).collect.look_up(attempt.ref or "")
     if not isinstance(outcome, Accepted):
         return [f"{attempt.gateway} could not be asked about {attempt.ref}: {outcome.message}"]
-    return list(_compared(await _family(ctx, payment_id), attempt, outcome.reports))
+    family = await _family(ctx, payment_id)
+    refunds = [await _refund_asked(ctx, attempt, ref) for ref in _refund_refs(family, attempt)]
+    unasked = [told for told in refunds if isinstance(told, str)]
+    reports = [report for told in refunds if not isinstance(told, str) for report in told]
+    return [*unasked, *_compared(family, attempt, [*outcome.reports, *reports])]
+
+
+def _refund_refs(family: Family, attempt: Attempt) -> list[str]:
+    """The gateway's ids of the refunds that were heard of; those paid past the gateway have ours."""
+    said = {
+        fact.object_id for fact in family.facts if fact.attempt_id == attempt.id and fact.kind in REFUND_SAYS
+    }
+    return sorted(ref for ref in said if not is_id("refund", ref))
+
+
+async def _refund_asked(ctx: Context, attempt: Attempt, ref: str) -> tuple[Report, ...] | str:
+    """What the gateway says of a refund, or why it could not be asked: an attempt does not tell of its refunds."""
+    refunds = ctx.directory.gateway(attempt.account_id).refunds
+    if refunds is None:
+        return ()
+    outcome = await refunds.look_up_refund(ref)
+    if isinstance(outcome, Accepted):
+        return outcome.reports
+    return f"{attempt.gateway} could not be asked about {ref}: {outcome.message}"
 
 
 def _compared(family: Family, attempt: Attempt, reports: Iterable[Report]) -> Iterator[str]:
@@ -289,11 +396,18 @@ def _compared(family: Family, attempt: Attempt, reports: Iterable[Report]) -> It
         theirs = f"{figures.state}, captured {figures.captured}, refunded {figures.refunded}"
         if charge is None:
             yield f"{attempt.gateway} has charge {ref} on {attempt.ref} ({theirs}), which is not stored."
-        elif _differs(charge, figures.state, figures.captured, figures.refunded):
+        elif _differs(charge, figures.state, figures.captured, figures.refunded + _untold(family, charge)):
             yield f"Charge {ref} is stored as {_told(charge)}; {attempt.gateway} says {theirs}."
     for ref, charge in stored.items():
         if charge.captured and ref not in refs:
             yield f"Charge {ref} is stored as {_told(charge)}; {attempt.gateway} does not name it on {attempt.ref}."
+
+
+def _untold(family: Family, charge: Charge) -> int:
+    """What was given back and no gateway can be asked about: paid past it, or before an import and known by no name."""
+    named = [fact for fact in family.facts if fact.kind is not Kind.OPENING_REFUNDED]
+    unnamed = weigh(charge.ref, family.facts).refunded - weigh(charge.ref, named).refunded
+    return manually(family.refunds, charge.id) + unnamed
 
 
 def _differs(charge: Charge, state: ChargeState, captured: int, refunded: int) -> bool:

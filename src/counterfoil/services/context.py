@@ -44,6 +44,7 @@ class Context:
     on_event: OnEvent | None = None
     live_obstacle: str | None = None  # why this process may not serve live mode
     chance: Callable[[int], bytes] = secrets.token_bytes
+    metrics: Metrics = field(default_factory=Metrics, repr=False)
     traffic: Traffic = field(default_factory=Traffic, repr=False)
     hands: Hands = field(default_factory=Hands, repr=False)  # busy with deliveries
 
@@ -51,6 +52,11 @@ class Context:
     def mode(self) -> str:
         """The mode of new payments, as the settings say."""
         return self.directory.mode
+
+    @property
+    def unfit(self) -> str | None:
+        """Why this process may not work now: the settings went live elsewhere, and it lacks what live mode needs."""
+        return self.live_obstacle if self.mode == "live" else None
 
     @property
     def merchant_name(self) -> str:

@@ -25,7 +25,7 @@ from counterfoil.domain.endpoint import (
     again_after,
 )
 from counterfoil.log import scrub
-from counterfoil.services import records, views
+from counterfoil.services import mailing, records, views
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person_about_account
 from counterfoil.store import deliveries, endpoints, events
@@ -115,14 +115,16 @@ async def deliver(ctx: Context, one: Taken, secrets: list[Secret]) -> None:
         error=reply.error,
     )
     async with ctx.db.transaction() as conn:
-        await _settle(ctx, conn, one, how, reply)
+        outcome = await _settle(ctx, conn, one, how, reply)
+    ctx.metrics.deliveries.labels(outcome).inc()
 
 
-async def _settle(ctx: Context, conn: Connection, one: Taken, how: Try, reply: Reply) -> None:
+async def _settle(ctx: Context, conn: Connection, one: Taken, how: Try, reply: Reply) -> str:
+    """Write down the try, and what it means for the endpoint. What came of it, as the metric calls it."""
     now = ctx.now()
     if reply.error is None:
         await deliveries.end(conn, one, how, outcome="delivered", now=now)
-        return
+        return "delivered"
     wait = again_after(one.tries, ctx.chance(1)[0] / 255)
     if wait is None:
         await deliveries.end(conn, one, how, outcome="failed", now=now)
@@ -131,6 +133,7 @@ async def _settle(ctx: Context, conn: Connection, one: Taken, how: Try, reply: R
     endpoint = await endpoints.failing(conn, one.endpoint_id, now)
     if endpoint is not None:
         await _judge(ctx, conn, endpoint, reply, now)
+    return "put_off" if wait else "failed"
 
 
 async def _judge(ctx: Context, conn: Connection, endpoint: Endpoint, reply: Reply, now: datetime) -> None:
@@ -153,6 +156,7 @@ async def _judge(ctx: Context, conn: Connection, endpoint: Endpoint, reply: Repl
 
 async def _disable(ctx: Context, conn: Connection, endpoint: Endpoint, because: str, now: datetime) -> None:
     await endpoints.update(conn, endpoint.id, disabled_at=now, disabled_because=because, updated_at=now)
+    await mailing.tell_disabled(ctx, conn, endpoint, now)
     sentence = (
         f"{_named(endpoint)} was disabled: {because}. What is due to it is kept for {KEPT.days} days;"
         " mend it, enable it, and replay what it missed."

@@ -14,8 +14,9 @@ from counterfoil.courier import Reply
 from counterfoil.domain.endpoint import MOST, OVERLAP, SECRETS_MOST, Endpoint
 from counterfoil.domain.errors import NotFoundError, WrongStateError
 from counterfoil.domain.event import TEST, Event
-from counterfoil.services import delivering, views
+from counterfoil.services import delivering, idempotency, views
 from counterfoil.services.context import Context
+from counterfoil.services.idempotency import Hold
 from counterfoil.services.payments import Caller
 from counterfoil.store import audit, deliveries, endpoints
 from counterfoil.store.database import Connection
@@ -37,10 +38,13 @@ class NewEndpoint:
     enabled: bool = True
 
 
-async def create(ctx: Context, caller: Caller, new: NewEndpoint) -> tuple[Endpoint, str]:
+async def create(
+    ctx: Context, caller: Caller, new: NewEndpoint, hold: Hold | None = None
+) -> tuple[Endpoint, str]:
     """Make an endpoint. Its secret is returned here and never again.
 
-    Raises InvalidRequestError where the URL will not do, WrongStateError where there are too many.
+    Raises InvalidRequestError where the URL will not do, WrongStateError where there are too many. With a hold, the
+    idempotency record commits with the endpoint, and DoneBeforeError says that it did before.
     """
     await ctx.courier.check(new.url, caller.mode)
     now = ctx.now()
@@ -59,6 +63,7 @@ async def create(ctx: Context, caller: Caller, new: NewEndpoint) -> tuple[Endpoi
         updated_at=now,
     )
     async with ctx.db.transaction() as conn:
+        await idempotency.take(ctx, conn, hold, endpoint.id)
         if await endpoints.count(conn, caller.merchant_id, caller.mode) >= MOST:
             raise WrongStateError(
                 command="make an endpoint", state="full", because=f"there are {MOST} already"
@@ -83,6 +88,14 @@ async def _new_secret(ctx: Context, conn: Connection, endpoint_id: str) -> str:
     )
     await endpoints.insert_secret(conn, secret)
     return text
+
+
+async def with_secret(ctx: Context, caller: Caller, endpoint_id: str) -> tuple[Endpoint, str]:
+    """The endpoint and the newest of its secrets, for whoever was to be shown it and got no answer."""
+    async with ctx.db.reading() as conn:
+        endpoint = await _get(conn, caller, endpoint_id)
+        newest = (await endpoints.secrets(conn, [endpoint_id], ctx.now()))[endpoint_id][0]
+    return endpoint, delivering.opened(ctx, newest)
 
 
 async def listing(ctx: Context, caller: Caller) -> list[Endpoint]:
@@ -136,15 +149,20 @@ async def delete(ctx: Context, caller: Caller, endpoint_id: str) -> None:
 
 
 async def rotate(
-    ctx: Context, caller: Caller, endpoint_id: str, overlap: timedelta = OVERLAP
+    ctx: Context,
+    caller: Caller,
+    endpoint_id: str,
+    overlap: timedelta = OVERLAP,
+    hold: Hold | None = None,
 ) -> tuple[Endpoint, str]:
     """Make a new secret; the old one signs beside it for the overlap, or not at all where that is zero.
 
-    Raises WrongStateError where too many still sign.
+    Raises WrongStateError where too many still sign, and DoneBeforeError as create.
     """
     now = ctx.now()
     async with ctx.db.transaction() as conn:
         endpoint = await _get(conn, caller, endpoint_id, locked=True)
+        await idempotency.take(ctx, conn, hold, endpoint_id)
         await endpoints.expire_secret(conn, endpoint_id, now + overlap)
         signing = (await endpoints.secrets(conn, [endpoint_id], now)).get(endpoint_id, [])
         if len(signing) >= SECRETS_MOST:
@@ -205,20 +223,32 @@ async def _delivery(conn: Connection, endpoint_id: str, event_id: str) -> tuple[
         raise NotFoundError("delivery of", event_id) from None
 
 
-async def replay(ctx: Context, caller: Caller, endpoint_id: str, event_id: str) -> Delivery:
-    """Send one event again, from the first try on, whatever became of it. Those behind it in its lane wait for it."""
+async def replay(
+    ctx: Context, caller: Caller, endpoint_id: str, event_id: str, hold: Hold | None = None
+) -> Delivery:
+    """Send one event again, from the first try on, whatever became of it. Those behind it in its lane wait for it.
+
+    Raises DoneBeforeError as create.
+    """
     async with ctx.db.transaction() as conn:
         await _get(conn, caller, endpoint_id)
+        await idempotency.take(ctx, conn, hold, endpoint_id)
         if not await deliveries.replay(conn, endpoint_id, event_id, ctx.now()):
             raise NotFoundError("event", event_id)
         await _audit(ctx, conn, caller, endpoint_id, "endpoint.replay", {"event": event_id})
         return (await _delivery(conn, endpoint_id, event_id))[0]
 
 
-async def replay_since(ctx: Context, caller: Caller, endpoint_id: str, since: datetime) -> int:
-    """Send all that it wanted since then and did not get: what was given up, and what came while it was disabled."""
+async def replay_since(
+    ctx: Context, caller: Caller, endpoint_id: str, since: datetime, hold: Hold | None = None
+) -> int:
+    """Send all that it wanted since then and did not get: what was given up, and what came while it was disabled.
+
+    Raises DoneBeforeError as create.
+    """
     async with ctx.db.transaction() as conn:
         await _get(conn, caller, endpoint_id)
+        await idempotency.take(ctx, conn, hold, endpoint_id)
         count = await deliveries.replay_since(conn, endpoint_id, since, ctx.now())
         detail = {"since": since.isoformat(), "count": count}
         await _audit(ctx, conn, caller, endpoint_id, "endpoint.replay", detail)

@@ -3,23 +3,26 @@
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from counterfoil.domain.endpoint import Endpoint
 from counterfoil.domain.errors import CounterfoilError
 from counterfoil.gateways.base import Accepted, Gateway, Outcome, Refused
 from counterfoil.services import accounts, silence
 from counterfoil.services.context import Context
+from counterfoil.services.endpoints import BY_HAND
 from counterfoil.settings import Settings, variable
-from counterfoil.store import health, mails, recovery
+from counterfoil.store import deliveries, endpoints, health, mails, recovery
 from counterfoil.store import silence as stored_silence
 from counterfoil.store.silence import Hearing
 
 State = Literal["ok", "warn", "fail"]
 OLDEST_SERVER: Final = 150_000  # server_version_num of PostgreSQL 15
 SKEW_S: Final = 5.0  # webhooks are refused at 300; a clock that is five seconds off will not stop there
+UNDELIVERED_FOR: Final = timedelta(hours=1)  # an endpoint that answers is told within seconds
 WAITING_S: Final = 60.0  # a job that old has no worker
 # An id that no gateway has: being told so proves the way there and the key.
 NOBODY: Final = {"stripe": "pi_counterfoil_doctor", "razorpay": "order_counterfoil0"}
@@ -38,7 +41,7 @@ class Finding:
 async def examine(ctx: Context, settings: Settings, key_file: Path) -> list[Finding]:
     """All findings. A check that breaks is itself a finding."""
     findings = [_key_file(key_file, settings), *_addresses(settings)]
-    for check in (_database, _gateways, _environment, _inbox, _silence, _lists, _mails):
+    for check in (_database, _gateways, _environment, _inbox, _silence, _lists, _mails, _endpoints):
         try:
             findings += await check(ctx, settings)
         except CounterfoilError as error:
@@ -199,3 +202,31 @@ async def _mails(ctx: Context, _settings: Settings) -> list[Finding]:
         mend = "See that delivery.smtp is right, and that its server is reachable from here."
         return [Finding("mails", "warn", f"{late} mails could not be sent yet; the last: {error}.", mend)]
     return [Finding("mails", "ok", "No mail waits for a mail server.")]
+
+
+async def _endpoints(ctx: Context, _settings: Settings) -> list[Finding]:
+    """Whether the merchant's own backend is told, where an endpoint says that it is to be."""
+    async with ctx.db.reading() as conn:
+        rows = await endpoints.listing(conn, ctx.merchant_id, ctx.mode)
+        waiting = await deliveries.waiting(conn)
+    found = [found for row in rows if (found := _endpoint(row)) is not None]
+    late = ctx.now() - waiting.oldest if waiting.oldest else timedelta(0)
+    if not found and late > UNDELIVERED_FOR:
+        sentence = f"{waiting.count} deliveries wait, the oldest for {late // timedelta(minutes=1)} minutes."
+        found.append(
+            Finding("endpoints", "warn", sentence, "Run a worker; see `counterfoil endpoints list`.")
+        )
+    told = "Every endpoint is told." if rows else "No endpoint is set: nobody's backend is told of events."
+    return found or [Finding("endpoints", "ok", told)]
+
+
+def _endpoint(row: Endpoint) -> Finding | None:
+    name = f"endpoint {row.id}"
+    if row.disabled_at is not None and row.disabled_because != BY_HAND:
+        mend = f"Mend it; then `counterfoil endpoints update {row.id} --enable`, and replay what it missed."
+        return Finding(name, "warn", f"It is disabled: {row.disabled_because}.", mend)
+    if row.failing_since is not None and row.disabled_at is None:
+        sentence = f"Nothing could be delivered since {row.failing_since:%Y-%m-%d %H:%M} UTC."
+        mend = f"See what it answers with `counterfoil endpoints test {row.id}`."
+        return Finding(name, "warn", sentence, mend)
+    return None

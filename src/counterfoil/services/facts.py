@@ -11,8 +11,9 @@ from counterfoil.domain import ledger as books
 from counterfoil.domain.attempt import Attempt, disagreement
 from counterfoil.domain.charge import Charge, ChargeState, Figures, contradictions, described, weigh
 from counterfoil.domain.fact import Fact, Kind, Report
-from counterfoil.domain.payment import winner_charge
-from counterfoil.services import standing
+from counterfoil.domain.payment import Status, winner_charge
+from counterfoil.domain.surplus import may_pay
+from counterfoil.services import dispute_standing, refund_standing, standing
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
 from counterfoil.store import facts, ledger, payments
@@ -131,12 +132,15 @@ async def _learn(
     after = _seen(before, report, at, weigh(ref, family.facts))
     if after.captured and not before.captured:
         family, after = await _count(conn, family, after)
+    heard = family
+    family, after = dispute_standing.hear(ctx, family, after, report, at)
+    family, after = await refund_standing.follow(ctx, conn, family, after, report)
     if after != known:
         family = family.with_charge(after)
         await (_write(conn, after) if known else payments.insert_charge(conn, after))
         await _post(ctx, conn, family, attempt, before, after, report, at)
     await _report(ctx, conn, family, after)
-    return family
+    return await dispute_standing.keep(ctx, conn, heard, family, attempt, report, at)
 
 
 def _seen(charge: Charge, report: Report, at: datetime, figures: Figures) -> Charge:
@@ -159,10 +163,11 @@ def _seen(charge: Charge, report: Report, at: datetime, figures: Figures) -> Cha
 async def _count(conn: Connection, family: Family, charge: Charge) -> tuple[Family, Charge]:
     """Money is seen on a charge for the first time: it pays the payment, or it is surplus.
 
-    What was decided stays: a surplus is given back, and a later telling must not make it the payment's own.
+    Reckoned by how attempt and payment stood before this was learned, which is how the shop was told. What was decided
+    stays: a surplus is given back, and a later telling must not make it the payment's own.
     """
-    payment = family.payment
-    if payment.winner_attempt_id is None:
+    payment, attempt = family.payment, family.attempt(charge.attempt_id)
+    if payment.winner_attempt_id is None and may_pay(attempt.state, payment.status):
         await payments.claim_winner(conn, payment.id, charge.attempt_id)
         payment = replace(payment, winner_attempt_id=charge.attempt_id)
     paid = winner_charge(payment.winner_attempt_id, family.charges) is not None
@@ -177,6 +182,8 @@ async def _write(conn: Connection, charge: Charge) -> None:
         state=charge.state.value,
         captured=charge.captured,
         refunded_seen=charge.refunded_seen,
+        disputed_held=charge.disputed_held,
+        reserved=charge.reserved,
         surplus=charge.surplus,
         detail=charge.detail,
         made_at=charge.made_at,
@@ -226,9 +233,11 @@ async def _post(
     at: datetime,
 ) -> None:
     """Post what this fact changed: totals after, less totals before."""
+    back = after.refunded_seen - before.refunded_seen
+    manual = report.detail.get("manual") is True
     moved = {
         "capture": (after.captured - before.captured, books.capture),
-        "refund": (after.refunded_seen - before.refunded_seen, books.refund),
+        "manual_refund" if manual else "refund": (back, books.manual_refund if manual else books.refund),
     }
     for rule, (amount, entries) in moved.items():
         if amount:
@@ -255,10 +264,16 @@ async def _report(ctx: Context, conn: Connection, family: Family, charge: Charge
         for pair in contradictions(said)
     ]
     if charge.surplus:
-        sentences.append(
-            ("surplus_capture", f"{charge.ref} was captured although {family.payment.id} is paid already.")
-        )
+        sentences.append(("surplus_capture", _taken_too_much(family, charge)))
     if charge.captured - charge.refunded_seen - charge.disputed_held - charge.reserved < 0:
-        sentences.append(("over_refunded", f"More was given back on {charge.ref} than it took."))
+        also = " or is disputed" if charge.disputed_held else ""
+        sentences.append(("over_refunded", f"More was given back{also} on {charge.ref} than it took."))
     for kind, sentence in sentences:
         await call_a_person(ctx, conn, family.payment, kind=kind, subject=charge.id, sentence=sentence)
+
+
+def _taken_too_much(family: Family, charge: Charge) -> str:
+    payment, over = family.payment, {Status.CANCELLED: "is cancelled", Status.FAILED: "has failed"}
+    paid = winner_charge(payment.winner_attempt_id, family.charges) is not None
+    because = over.get(payment.status, "is paid already" if paid else "is being paid in another way")
+    return f"{charge.ref} was captured although {payment.id} {because}."

@@ -5,6 +5,7 @@ repeated, and the sweep goes on where a process died. While an outcome is unknow
 it is read.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from counterfoil.domain.attempt import ENDED, Attempt
@@ -119,11 +120,16 @@ async def carry_out(ctx: Context, payment_id: str) -> Family:
             return await standing.recompute(ctx, conn, await _give_up(conn, family))
         if any(attempt.state not in ENDED for attempt in family.attempts) or family.unsettled:
             return family  # a fence does not stand yet: the sweep comes again
-        choices = _choices(ctx, family.payment)
-        if not choices:
+        found = choices(ctx, family.payment, family.payment.planned_gateway)
+        if not found:
             return await standing.recompute(ctx, conn, await _give_up(conn, family))
-        family, call = await attempts.place(ctx, conn, await _give_up(conn, family), choices[0])
-    return (await attempts.open_first(ctx, family, call, choices[1:], _nothing_more))[0]
+        family, call = await attempts.place(ctx, conn, await _give_up(conn, family), found[0])
+    return await open_at(ctx, family, call, found[1:])
+
+
+async def open_at(ctx: Context, family: Family, call: Call, others: Sequence[Choice]) -> Family:
+    """Open the attempt that was placed, or one at the next of the others."""
+    return (await attempts.open_first(ctx, family, call, others, _nothing_more))[0]
 
 
 def _ends(ctx: Context, payment: Payment) -> bool:
@@ -132,10 +138,10 @@ def _ends(ctx: Context, payment: Payment) -> bool:
     return over or payment.status not in PAYABLE
 
 
-def _choices(ctx: Context, payment: Payment) -> list[Choice]:
-    """The planned gateway first; should it not open, what else can take the payment, the first gateway again included."""
+def choices(ctx: Context, payment: Payment, first: str | None) -> list[Choice]:
+    """The gateway that was decided on first; should it not open, what else can take the payment, the first gateway again included."""
     try:
-        planned = choosing.instead(ctx, payment, named=payment.planned_gateway, without=None)
+        planned = choosing.instead(ctx, payment, named=first, without=None)
     except CounterfoilError:
         return choosing.able(ctx, payment)
     others = [] if payment.gateway else choosing.able(ctx, payment)

@@ -102,10 +102,6 @@ class Health:
                 return Down(f"{gateway} reports trouble with {method}", away=False)
         return None
 
-    def troubles(self, account_id: str) -> list[Downtime]:
-        """What the gateway itself says of its banks, networks and handles now."""
-        return [trouble for trouble in self._downtimes if trouble.account_id == account_id]
-
     async def admit(self, account_id: str, method: str | None) -> bool:
         """Whether a payment may be opened there now; where the pause is over, only the first to ask may try."""
         keys = (WHOLE, method) if method else (WHOLE,)
@@ -126,9 +122,9 @@ class Health:
         self._breakers[account_id, method] = breaker
         return admitted
 
-    async def keep(self, stop: asyncio.Event) -> None:
-        """Write what was heard and read what others wrote, until told to stop."""
-        while not stop.is_set():
+    async def keep(self) -> None:
+        """Write what was heard and read what others wrote, until cancelled."""
+        while True:
             try:
                 await self.write()
                 await self.refresh()
@@ -150,12 +146,20 @@ class Health:
         self._metrics.breakers({(row.account_id, row.method): _SHOWN[row.state(now)] for row in rows})
 
     async def write(self) -> None:
-        """Count what was heard. What cannot be written now is written with what is heard next."""
+        """Count what was heard. While the database is away it waits; what cannot be written at all is passed over.
+
+        Raises DatabaseAwayError.
+        """
         self._news.clear()
         while self._heard:
-            account_id, method, trouble = self._heard[0]
-            await self._count(account_id, method, trouble)
-            self._heard.popleft()
+            heard = self._heard.popleft()
+            try:
+                await self._count(*heard)
+            except DatabaseAwayError:
+                self._heard.appendleft(heard)
+                raise
+            except Exception as error:  # noqa: BLE001  it is one failure among many, and must not hide the others
+                log.warning("news of a gateway not kept", account=heard[0], error=type(error).__name__)
 
     async def _count(self, account_id: str, method: str, trouble: str | None) -> None:
         async with self._db.transaction() as conn:

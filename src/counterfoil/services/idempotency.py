@@ -61,6 +61,21 @@ async def claim(ctx: Context, conn: Connection, hold: Hold, payment_id: str) -> 
     return Resume(record.payment_id, record.created_at)
 
 
+class DoneBeforeError(Exception):
+    """The key was taken in the commit that did all there was to do: nothing is done again."""
+
+    def __init__(self, held: Replay | Resume) -> None:
+        super().__init__(held)
+        self.held = held
+
+
+async def take(ctx: Context, conn: Connection, hold: Hold | None, object_id: str) -> None:
+    """Take the key, where there is one, for an action that one commit carries out. Raises as claim, and DoneBeforeError."""
+    held = await claim(ctx, conn, hold, object_id) if hold else None
+    if held is not None:
+        raise DoneBeforeError(held)
+
+
 async def claim_alone(ctx: Context, hold: Hold, payment_id: str) -> Replay | Resume | None:
     """Take the key for an action on a payment that exists already."""
     async with ctx.db.transaction() as conn:

@@ -14,17 +14,30 @@ CHARS: Final = 200  # a longer Authorization header is no key of ours
 
 
 async def create(
-    ctx: Context, *, name: str, role: Role, actor: str, mode: str | None = None
+    ctx: Context,
+    *,
+    name: str,
+    role: Role,
+    actor: str,
+    mode: str | None = None,
+    person: str | None = None,
 ) -> tuple[ApiKey, str]:
-    """Make a key for a mode (the service's own unless named). Its text is returned here and never again."""
+    """Make a key for a mode (the service's own unless named). Its text is returned here and never again.
+
+    `person` is who will use it, where they have other keys: nobody approves with one what they asked for with another.
+    A key that was made with a key belongs to the same person.
+    """
     if not name.strip():
         raise InvalidRequestError(
             "A key needs a name, so that a person knows later whose it is.", field="name"
         )
     mode = mode or ctx.mode
     text = PREFIX[mode] + secrets.token_urlsafe(32)
+    id_ = ctx.new_id("key")
+    async with ctx.db.reading() as conn:
+        maker = await keys.person_of(conn, actor)
     key = ApiKey(
-        id=ctx.new_id("key"),
+        id=id_,
         merchant_id=ctx.merchant_id,
         mode=mode,
         name=name.strip(),
@@ -32,6 +45,7 @@ async def create(
         digest=ctx.vault.digest(text),
         last4=text[-4:],
         created_by=actor,
+        person=maker or (person or "").strip() or id_,
         created_at=ctx.now(),
         revoked_at=None,
     )

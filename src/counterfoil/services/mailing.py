@@ -4,12 +4,14 @@ One row a recipient, once an occasion. It is worded and sent by the worker (serv
 lets anybody act is ever stored, and nothing is said that is not true any more.
 """
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil.domain.delivery import is_address
+from counterfoil.domain.endpoint import Endpoint
 from counterfoil.domain.payment import Payment
+from counterfoil.domain.refund import Refund, State
 from counterfoil.services.auditing import decided
 from counterfoil.services.context import Context
 from counterfoil.store import mails
@@ -19,8 +21,19 @@ from counterfoil.store.mails import Mail
 INVITATION: Final = "invitation"
 PAYMENT_FAILED: Final = "payment_failed"
 PAYMENT_FAILED_OPERATORS: Final = "payment_failed_operators"
+DISPUTE_OPERATORS: Final = "dispute_operators"
+REFUND_SENT: Final = "refund_sent"
+REFUND_PAID: Final = "refund_paid"
+REFUND_FAILED: Final = "refund_failed"
+REFUND_PENDING_OPERATORS: Final = "refund_pending_operators"
+REFUND_REMINDER_OPERATORS: Final = "refund_reminder_operators"
+REFUND_FAILED_OPERATORS: Final = "refund_failed_operators"
+ENDPOINT_DISABLED: Final = "endpoint_disabled"
+# What customers are written; operators want to know at any hour.
+TO_CUSTOMERS: Final = frozenset({INVITATION, PAYMENT_FAILED, REFUND_SENT, REFUND_PAID, REFUND_FAILED})
 
-# A payment passes through "failed" while it goes from one gateway to the next: nobody is told within that moment.
+# A payment that failed as it was opened lives again with a retry of the request, and a refund may be paid out as soon as
+# it is sent: nobody is told within that moment.
 SETTLES: Final = timedelta(seconds=30)
 
 
@@ -54,19 +67,85 @@ async def tell_failure(ctx: Context, conn: Connection, payment: Payment) -> None
         await decided(ctx, conn, payment, "payment.failure_told", detail)
 
 
+async def tell_dispute(ctx: Context, conn: Connection, payment: Payment, alarm: str) -> None:
+    """Tell the operators that a bank waits for an answer. `alarm` names the dispute first, and is told once."""
+    policy = ctx.directory.delivery
+    if policy.smtp is not None:
+        await _queue(ctx, conn, payment, DISPUTE_OPERATORS, f"dispute/{alarm}", policy.operators)
+
+
+async def tell_disabled(ctx: Context, conn: Connection, endpoint: Endpoint, at: datetime) -> None:
+    """Tell the operators, once for each time, that an endpoint hears nothing more."""
+    policy, occasion = ctx.directory.delivery, f"{ENDPOINT_DISABLED}/{endpoint.id}/{at.isoformat()}"
+    if policy.smtp is not None:
+        await _queue(ctx, conn, endpoint, ENDPOINT_DISABLED, occasion, policy.operators)
+
+
+def dispute_of(mail: Mail) -> str:
+    """The dispute that a mail of DISPUTE_OPERATORS is about."""
+    return mail.occasion.split("/")[1]
+
+
+async def tell_refund(
+    ctx: Context, conn: Connection, payment: Payment, before: Refund | None, after: Refund
+) -> None:
+    """Tell the customer and the operators what has become of a refund, once each state. `before` is None for a new one.
+
+    The customer, who did not ask us for it, is told of it from when it is with the gateway.
+    """
+    policy = ctx.directory.delivery
+    if policy.smtp is None:
+        return
+    address = customer_address(ctx, payment) if policy.tell_refunds else None
+    for kind, of in _REFUND_MAILS.items():
+        if not of(after) or (before is not None and of(before)):
+            continue
+        to_operators = kind.endswith("_operators")
+        recipients = policy.operators if to_operators else [address] if address else []
+        await _queue(ctx, conn, payment, kind, f"refund/{after.id}/{kind}/{after.needed}", recipients)
+
+
+# When a refund is what a mail tells of. What was never sent is not known to the customer, and needs no telling.
+_REFUND_MAILS: Final[Mapping[str, Callable[[Refund], bool]]] = {
+    REFUND_SENT: lambda refund: refund.state is State.PROCESSING and refund.gateway_ref is not None,
+    REFUND_PAID: lambda refund: refund.state is State.SUCCEEDED,
+    REFUND_FAILED: lambda refund: refund.state is State.FAILED and refund.sent_at is not None,
+    REFUND_PENDING_OPERATORS: lambda refund: refund.state is State.PENDING_APPROVAL,
+    REFUND_REMINDER_OPERATORS: lambda refund: (
+        refund.state is State.PENDING_APPROVAL and refund.reminded_at is not None
+    ),
+    REFUND_FAILED_OPERATORS: lambda refund: refund.state is State.FAILED,
+}
+
+
+def told_now(mail: Mail, refund: Refund) -> bool:
+    """Whether the refund still is what the mail tells of."""
+    return _REFUND_MAILS[mail.kind](refund)
+
+
+def refund_of(mail: Mail) -> str:
+    """The refund that a mail of tell_refund is about."""
+    return mail.occasion.split("/")[1]
+
+
 async def _queue(
-    ctx: Context, conn: Connection, payment: Payment, kind: str, occasion: str, recipients: Sequence[str]
+    ctx: Context,
+    conn: Connection,
+    about: Payment | Endpoint,
+    kind: str,
+    occasion: str,
+    recipients: Sequence[str],
 ) -> int:
     """Queue one mail a recipient; how many were not queued before."""
     now, queued = ctx.now(), 0
     for recipient in recipients:
         mail = Mail(
             id=ctx.new_id("mail"),
-            merchant_id=payment.merchant_id,
-            mode=payment.mode,
+            merchant_id=about.merchant_id,
+            mode=about.mode,
             kind=kind,
             occasion=occasion,
-            about=payment.id,
+            about=about.id,
             recipient=recipient,
             tries=0,
             next_check_at=now if kind == INVITATION else now + SETTLES,

@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from counterfoil.store import inbox, queue, recovery, silence
+from counterfoil.store import deliveries, endpoints, inbox, queue, recovery, silence
 from counterfoil.store.database import Database
 from counterfoil.store.silence import Hearing
 
@@ -64,6 +64,27 @@ class Metrics:
             ["gateway", "account"],
             registry=self.registry,
         )
+        self.deliveries = Counter(
+            "counterfoil_deliveries_total",
+            "Tries to tell the merchant's own backend, by outcome: delivered, put_off until a next try, or failed.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._endpoints = Gauge(
+            "counterfoil_endpoints",
+            "Endpoints of the merchant's own backend, by state: enabled, failing, disabled.",
+            ["state"],
+            registry=self.registry,
+        )
+        self._undelivered = Gauge(
+            "counterfoil_undelivered", "Deliveries that wait, for endpoints that are not disabled.",
+            registry=self.registry,
+        )  # fmt: skip
+        self._undelivered_for = Gauge(
+            "counterfoil_undelivered_oldest_seconds",
+            "Age of the oldest event that waits for an endpoint that is not disabled; 0 where none does.",
+            registry=self.registry,
+        )
         self._queue = Gauge(
             "counterfoil_queue_depth", "Jobs waiting.", ["entrypoint"], registry=self.registry
         )
@@ -92,13 +113,18 @@ class Metrics:
         async with db.reading() as conn:
             letters, jobs = await inbox.counts(conn), await queue.depth(conn)
             heard, recovered = await silence.of_accounts(conn), await recovery.recovered(conn)
+            states, waiting = await endpoints.states(conn), await deliveries.waiting(conn)
         self._forget()
+        for state, many in states.items():
+            self._endpoints.labels(state).set(many)
+        self._undelivered.set(waiting.count)
+        self._undelivered_for.set((now - waiting.oldest).total_seconds() if waiting.oldest else 0)
         for count in letters:
             self._inbox.labels(count.gateway, count.status).set(count.letters)
             if count.status in WAITING:
                 self._oldest.labels(count.gateway, count.status).set((now - count.oldest).total_seconds())
-        for entrypoint, waiting in jobs.items():
-            self._queue.labels(entrypoint).set(waiting)
+        for entrypoint, depth in jobs.items():
+            self._queue.labels(entrypoint).set(depth)
         for account in heard:
             self._hear(account, now)
         for row in recovered:
@@ -115,6 +141,7 @@ class Metrics:
     def _forget(self) -> None:
         for gauge in (
             self._inbox, self._oldest, self._queue, self._silence, self._untold, self._recovered,
+            self._endpoints,
         ):  # fmt: skip
             gauge.clear()
 

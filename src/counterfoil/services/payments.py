@@ -32,10 +32,12 @@ from counterfoil.services import (
     failover,
     idempotency,
     publishing,
+    resuming,
     settling,
     standing,
 )
 from counterfoil.services.auditing import decided
+from counterfoil.services.caller import Caller as Caller  # noqa: PLC0414  named from here by those who call
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Hold, Replay, Resume
 from counterfoil.store import payments
@@ -45,15 +47,6 @@ from counterfoil.store.payments import Family
 EXPIRES: Final = timedelta(hours=24)  # how long a customer may take
 # Stripe forgets idempotency keys once they are 24 h old (gateways 1.2); past this a resend could charge anew.
 KEY_LIFE: Final = timedelta(hours=23)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, and in which mode."""
-
-    actor: str
-    merchant_id: str
-    mode: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,18 +115,10 @@ async def _resume(
     ctx: Context, caller: Caller, held: Resume, new: NewPayment, choices: Sequence[Choice]
 ) -> Answer:
     """Go on with a payment whose process died: an opening that was never answered is looked for, then given up."""
-    family = await settling.sync(ctx, held.payment_id)
-    async with ctx.db.transaction() as conn:
-        family = await payments.lock(conn, held.payment_id)
-        for call in family.unsettled:
-            if call.verb is Verb.OPEN:
-                family = await attempts.abandon(ctx, conn, call)
-        if family.payment.status is not Status.FAILED or any(a.disclosed_at for a in family.attempts):
-            placed = None
-        else:
-            placed = await attempts.place(ctx, conn, family, choices[0])
-    if placed is not None:
-        return await _open(ctx, caller, *placed, choices[1:], new.method)
+    await settling.sync(ctx, held.payment_id)
+    family, call = await resuming.opening(ctx, held.payment_id, choices, since=held.since)
+    if call is not None:
+        return await _open(ctx, caller, family, call, choices[1:], new.method)
     if new.method is None or family.payment.status not in PAYABLE:
         return Answer(family)
     return await confirm(ctx, caller, family.payment.id, new.method, since=held.since)
@@ -390,12 +375,38 @@ async def cancel(ctx: Context, caller: Caller, payment_id: str) -> Answer:
     return Answer(family)
 
 
-async def change_gateway(ctx: Context, caller: Caller, payment_id: str, gateway: str | None) -> Answer:
-    """Open a further attempt, at another gateway, once every earlier one is fenced. Raises as failover.plan."""
+async def change_gateway(
+    ctx: Context, caller: Caller, payment_id: str, gateway: str | None, *, since: datetime | None = None
+) -> Answer:
+    """Open a further attempt, at another gateway, once every earlier one is fenced. Raises as failover.plan.
+
+    `since` resumes a request whose process died: what it had begun is finished.
+    """
+    if since is not None:
+        await get(ctx, caller, payment_id)
+        if resumed := await resuming.change_of_gateway(ctx, payment_id, since=since):
+            return Answer(resumed)
     async with ctx.db.transaction() as conn:
         family = await lock(conn, caller, payment_id)
         choice = await failover.plan(ctx, conn, family, caller.actor, gateway)
     return Answer(await failover.carry_out(ctx, payment_id) if choice else family)
+
+
+async def fulfil(ctx: Context, caller: Caller, payment_id: str) -> Answer:
+    """The goods are on their way. Said once; what is said again changes nothing."""
+    async with ctx.db.transaction() as conn:
+        family = await lock(conn, caller, payment_id)
+        if family.payment.fulfilled_at is not None:
+            return Answer(family)
+        if family.payment.status is not Status.CAPTURED:
+            raise WrongStateError(
+                command="fulfil", state=family.payment.status.value, because="it is not paid"
+            )
+        now = ctx.now()
+        await payments.update(conn, payment_id, fulfilled_at=now)
+        await decided(ctx, conn, family.payment, "payment.fulfil", {}, actor=caller.actor)
+        family = replace(family, payment=replace(family.payment, fulfilled_at=now))
+        return Answer(await standing.touch(ctx, conn, family))
 
 
 async def sync(ctx: Context, caller: Caller, payment_id: str) -> Answer:

@@ -6,8 +6,10 @@ listens is found later, by the worker (services/delivering.py).
 
 from typing import Any
 
-from counterfoil.domain.event import TYPES, Event, of_payment
+from counterfoil.domain.dispute import Dispute, DisputeState
+from counterfoil.domain.event import TYPES, Event, of_dispute, of_payment, of_refund
 from counterfoil.domain.payment import Status
+from counterfoil.domain.refund import Refund, State
 from counterfoil.services import records
 from counterfoil.services.context import Context
 from counterfoil.store import events
@@ -60,4 +62,34 @@ async def payment(ctx: Context, conn: Connection, family: Family, *, before: Sta
         object_id=due.id,
         version=due.version,
         body=records.payment(family),
+    )
+
+
+async def refund(
+    ctx: Context, conn: Connection, family: Family, refund: Refund, *, before: State | None
+) -> None:
+    """The refund has this new version. `before` is its state until now; None for one that is new."""
+    await publish(
+        ctx,
+        conn,
+        merchant_id=refund.merchant_id,
+        mode=refund.mode,
+        type_=of_refund(before, refund.state),
+        object_id=refund.id,
+        version=refund.version,
+        body=records.refund(refund, records.gateway_of(family, refund.charge_id)),
+    )
+
+
+async def dispute(ctx: Context, conn: Connection, dispute: Dispute, *, before: DisputeState | None) -> None:
+    """The dispute has this new version. `before` is its state until now; None for one that is new."""
+    await publish(
+        ctx,
+        conn,
+        merchant_id=dispute.merchant_id,
+        mode=dispute.mode,
+        type_=of_dispute(before, dispute.state),
+        object_id=dispute.id,
+        version=dispute.version,
+        body=records.dispute(dispute),
     )

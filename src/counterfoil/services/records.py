@@ -1,14 +1,18 @@
 """What is told of things, to callers and to the merchant's own backend: plain values, ready for JSON."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from counterfoil.domain.attempt import Attempt
 from counterfoil.domain.charge import Charge, ChargeState
+from counterfoil.domain.dispute import OPEN, Dispute
 from counterfoil.domain.failure import BY_SLUG
 from counterfoil.domain.payment import Status, winner_charge
+from counterfoil.domain.refund import Refund, refundable
 from counterfoil.domain.retry import Retry
 from counterfoil.store.payments import Family
+from counterfoil.store.refunds import Approval
 
 
 def instant(moment: datetime | None) -> str | None:
@@ -46,7 +50,11 @@ def payment(family: Family) -> dict[str, Any]:
         "failure": _failure(family),
         "attempts": [_attempt(attempt, family) for attempt in family.attempts],
         "surplus": [_charge(charge) for charge in surplus],
+        "refundable": refundable(winner) if winner else 0,
+        "refunds": [refund(one, gateway_of(family, one.charge_id)) for one in family.refunds],
+        "disputes": [dispute(one) for one in family.disputes],
         "retry": _retry(family.planned) if family.planned else None,
+        "fulfilled_at": instant(p.fulfilled_at),
         "expires_at": instant(p.expires_at),
         "created_at": instant(p.created_at),
         "updated_at": instant(p.updated_at),
@@ -108,8 +116,95 @@ def _charge(charge: Charge) -> dict[str, Any]:
         "currency": charge.currency,
         "amount_captured": charge.captured,
         "amount_refunded": charge.refunded_seen,
+        "amount_disputed": charge.disputed_held,
         "method": {name: charge.detail[name] for name in shown if charge.detail.get(name) is not None},
         "created_at": instant(charge.made_at),
+    }
+
+
+def gateway_of(family: Family, charge_id: str) -> str:
+    """The gateway of a charge."""
+    charge = next(charge for charge in family.charges if charge.id == charge_id)
+    return family.attempt(charge.attempt_id).gateway
+
+
+def refund(refund: Refund, gateway: str) -> dict[str, Any]:
+    """The refund, without who approved it; `stage` says in words how it truly stands."""
+    return {
+        "id": refund.id,
+        "object": "refund",
+        "mode": refund.mode,
+        "status": refund.state.value,
+        "stage": refund.stage,
+        "payment": refund.payment_id,
+        "charge": refund.charge_id,
+        "gateway": gateway,
+        "gateway_reference": refund.gateway_ref,
+        "amount": refund.amount,
+        "currency": refund.currency,
+        "reason": refund.reason,
+        "note": refund.note,
+        "source": refund.source.value,
+        "method": refund.method.value,
+        "rule": refund.rule,
+        "approvals_needed": refund.needed,
+        "requested_by": refund.requested_by,
+        "because": refund.because,
+        "batch": refund.batch_id,
+        "retry_of": refund.retry_of,
+        "evidence": refund.evidence,
+        "speed_requested": refund.speed,
+        "speed": refund.speed_processed,
+        "arn": refund.arn,
+        "failure": dict(refund.failure) if refund.failure else None,
+        "requested_at": instant(refund.requested_at),
+        "approved_at": instant(refund.approved_at),
+        "expires_at": instant(refund.expires_at),
+        "sent_at": instant(refund.sent_at),
+        "ended_at": instant(refund.ended_at),
+        "updated_at": instant(refund.updated_at),
+        "version": refund.version,
+    }
+
+
+def approvals(given: Sequence[Approval]) -> list[dict[str, Any]]:
+    """Who agreed to a refund, as what, and when."""
+    return [{"by": one.actor, "role": one.role, "at": instant(one.at)} for one in given]
+
+
+def dispute(dispute: Dispute) -> dict[str, Any]:
+    """The dispute. `amount_held` may not be refunded now; `answer` is ours, `waits_for_answer` whether the bank waits."""
+    return {
+        "id": dispute.id,
+        "object": "dispute",
+        "mode": dispute.mode,
+        "status": dispute.state.value,
+        "open": dispute.state in OPEN,
+        "payment": dispute.payment_id,
+        "charge": dispute.charge_id,
+        "gateway": dispute.gateway,
+        "account": dispute.account_id,
+        "gateway_reference": dispute.ref,
+        "amount": dispute.amount,
+        "currency": dispute.currency,
+        "amount_held": dispute.held,
+        "amount_withdrawn": dispute.withdrawn,
+        "amount_reinstated": dispute.reinstated,
+        "amount_lost": dispute.lost,
+        "reason": dispute.reason,
+        "phase": dispute.phase,
+        "respond_by": instant(dispute.respond_by),
+        "waits_for_answer": dispute.waits_for_us,
+        "answer": dispute.answer.value,
+        "failure": dict(dispute.failure) if dispute.failure else None,
+        "submitted_at": instant(dispute.submitted_at),
+        "submitted_by": dispute.submitted_by,
+        "accepted_at": instant(dispute.accepted_at),
+        "accepted_by": dispute.accepted_by,
+        "opened_at": instant(dispute.opened_at),
+        "created_at": instant(dispute.created_at),
+        "updated_at": instant(dispute.updated_at),
+        "version": dispute.version,
     }
 
 

@@ -7,8 +7,9 @@ It comes twice only where the server took it and its answer, or our commit of it
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -16,12 +17,15 @@ from counterfoil.documents import mails as documents
 from counterfoil.domain.delivery import PASSWORD_PLACE, Smtp
 from counterfoil.domain.errors import ConfigurationError
 from counterfoil.domain.failure import BY_SLUG, FailureCode
-from counterfoil.domain.payment import PAYABLE, Status
+from counterfoil.domain.money import Money
+from counterfoil.domain.payment import PAYABLE, Payment, Status
+from counterfoil.domain.refund import Method, Refund
+from counterfoil.domain.refund import State as RefundState
 from counterfoil.postman import TOTAL_S, Came, Fate, Server
-from counterfoil.services import mailing, views
+from counterfoil.services import deadlines, delivering, mailing, views
 from counterfoil.services.context import Context
-from counterfoil.services.exceptions import call_a_person
-from counterfoil.store import mails, payments
+from counterfoil.services.exceptions import call_a_person, call_a_person_about_account
+from counterfoil.store import endpoints, mails, payments, refunds
 from counterfoil.store.mails import Mail
 from counterfoil.store.payments import Family
 
@@ -69,7 +73,11 @@ async def due_mails(ctx: Context) -> bool:
 
 
 async def send(ctx: Context, mail: Mail) -> None:
-    """One try of one mail."""
+    """One try of one mail. A customer's waits for the end of the quiet hours, and is worded only then."""
+    if until := _quiet_until(ctx, mail):
+        async with ctx.db.transaction() as conn:
+            await mails.wait(conn, mail.id, until=until)
+        return
     said = await WRITERS[mail.kind](ctx, mail)
     if said is None:
         await _end(ctx, mail, "withdrawn", None)
@@ -86,6 +94,14 @@ async def send(ctx: Context, mail: Mail) -> None:
         async with ctx.db.transaction() as conn:
             until = ctx.now() + PAUSES[mail.tries - 1]
             await mails.put_off(conn, mail.id, until=until, error=came.error)
+
+
+def _quiet_until(ctx: Context, mail: Mail) -> datetime | None:
+    """When the quiet hours that keep this mail back end; None where nothing does."""
+    quiet = ctx.directory.delivery.quiet
+    if quiet is None or mail.kind not in mailing.TO_CUSTOMERS:
+        return None
+    return quiet.ends(ctx.now(), ctx.directory.retrying.zone)
 
 
 async def _bring(ctx: Context, smtp: Smtp, mail: Mail, said: Said) -> Came:
@@ -120,10 +136,19 @@ async def _end(ctx: Context, mail: Mail, outcome: str, error: str | None) -> Non
 async def _fail(ctx: Context, mail: Mail, outcome: str, came: Came) -> None:
     """It will not arrive: a person is told, who may reach the recipient in another way."""
     async with ctx.db.transaction() as conn:
-        family = await payments.lock(conn, mail.about)
+        of_payment = mail.kind != mailing.ENDPOINT_DISABLED
+        payment = (await payments.lock(conn, mail.about)).payment if of_payment else None
         await mails.end(conn, mail.id, outcome=outcome, error=came.error, now=ctx.now())
-        sentence = f"The mail {mail.kind} of {mail.about} could not be delivered: {came.error}."
-        await call_a_person(ctx, conn, family.payment, kind="mail_failed", subject=mail.id, sentence=sentence)
+        said = {
+            "kind": "mail_failed",
+            "subject": mail.id,
+            "sentence": f"The mail {mail.kind} of {mail.about} could not be delivered: {came.error}.",
+        }
+        if payment is not None:
+            await call_a_person(ctx, conn, payment, **said)
+        else:
+            owner = {"merchant_id": mail.merchant_id, "mode": mail.mode}
+            await call_a_person_about_account(ctx, conn, **owner, **said)
 
 
 async def _family(ctx: Context, mail: Mail) -> Family:
@@ -156,10 +181,105 @@ async def _payment_failed_operators(ctx: Context, mail: Mail) -> Said | None:
     )
 
 
+async def _dispute_operators(ctx: Context, mail: Mail) -> Said | None:
+    """None where the bank has its answer by now."""
+    family = await _family(ctx, mail)
+    dispute = family.dispute(mailing.dispute_of(mail))
+    if not dispute.waits_for_us:
+        return None
+    facts = {
+        "payment": family.payment.id,
+        "dispute": dispute.id,
+        "amount": str(Money(dispute.amount, dispute.currency)),
+        "gateway": dispute.gateway,
+        "reason": dispute.reason or "not told",
+        "until": f"{dispute.respond_by:%d %B %Y, %H:%M} UTC" if dispute.respond_by else "not told",
+        "said": deadlines.say(dispute, ctx.now()),
+    }
+    return Said(mailing.DISPUTE_OPERATORS, facts)
+
+
+async def _endpoint_disabled(ctx: Context, mail: Mail) -> Said | None:
+    """None where it was enabled again, or ended, by now."""
+    async with ctx.db.reading() as conn:
+        try:
+            endpoint = await endpoints.get(conn, mail.about, mail.merchant_id, mail.mode)
+        except LookupError:
+            return None
+    if endpoint.disabled_at is None:
+        return None
+    since = endpoint.failing_since or endpoint.disabled_at
+    facts = {
+        "endpoint": endpoint.id,
+        "host": urlsplit(endpoint.url).netloc,
+        "because": endpoint.disabled_because or "",
+        "since": since.astimezone(UTC).isoformat(timespec="seconds"),
+        "days": str(delivering.KEPT.days),
+    }
+    return Said(mailing.ENDPOINT_DISABLED, facts)
+
+
+async def _refund(ctx: Context, mail: Mail) -> Said | None:
+    """To the customer: how the refund stands, and of a failure only that there is one. None where it has moved on."""
+    family = await _family(ctx, mail)
+    refund = family.refund(mailing.refund_of(mail))
+    if not mailing.told_now(mail, refund) or _taken_up(family, refund):
+        return None
+    facts = {"business": ctx.merchant_name, "amount": str(refund.money), "paid": str(family.payment.money)}
+    kind, reference = mail.kind, refund.evidence or refund.arn
+    if kind == mailing.REFUND_PAID and reference:
+        facts["reference"] = reference
+        kind = "refund_paid_otherwise" if refund.method is Method.MANUAL else "refund_paid_reference"
+    return Said(kind, facts)
+
+
+def _taken_up(family: Family, refund: Refund) -> bool:
+    """Whether another refund that takes its place is on its way or has come: that one is told of."""
+    return any(
+        one.retry_of == refund.id and one.state in {RefundState.PROCESSING, RefundState.SUCCEEDED}
+        for one in family.refunds
+    )
+
+
+async def _refund_operators(ctx: Context, mail: Mail) -> Said | None:
+    family = await _family(ctx, mail)
+    refund, payment = family.refund(mailing.refund_of(mail)), family.payment
+    if not mailing.told_now(mail, refund):
+        return None
+    async with ctx.db.reading() as conn:
+        given = (await refunds.approvals(conn, [refund.id]))[refund.id]
+    until = refund.expires_at.astimezone(ctx.directory.retrying.zone) if refund.expires_at else None
+    facts = {
+        "refund": refund.id,
+        "amount": str(refund.money),
+        "payment": payment.id,
+        "paid": str(payment.money),
+        "reference": payment.reference or "none",
+        "customer": _customer(payment),
+        "reason": refund.reason,
+        "note": refund.note or "none",
+        "rule": refund.rule,
+        "requester": refund.requested_by,
+        "needs": "Two people have" if refund.needed - len(given) > 1 else "One person has",
+        "until": f"{until:%d %B %Y, %H:%M} ({until.tzname()})" if until else "not told",
+        "gateway": ctx.directory.account(refund.account_id).gateway,
+        "said": refund.why.rstrip("."),
+    }
+    return Said(mail.kind, facts)
+
+
 WRITERS: Final[Mapping[str, Callable[[Context, Mail], Awaitable[Said | None]]]] = {
     mailing.INVITATION: _invitation,
     mailing.PAYMENT_FAILED: _payment_failed,
     mailing.PAYMENT_FAILED_OPERATORS: _payment_failed_operators,
+    mailing.DISPUTE_OPERATORS: _dispute_operators,
+    mailing.REFUND_SENT: _refund,
+    mailing.REFUND_PAID: _refund,
+    mailing.REFUND_FAILED: _refund,
+    mailing.REFUND_PENDING_OPERATORS: _refund_operators,
+    mailing.REFUND_REMINDER_OPERATORS: _refund_operators,
+    mailing.REFUND_FAILED_OPERATORS: _refund_operators,
+    mailing.ENDPOINT_DISABLED: _endpoint_disabled,
 }
 
 
@@ -199,9 +319,13 @@ def _facts_of_operators(ctx: Context, family: Family) -> dict[str, str]:
         "code": _code(family).slug,
         "gateway": last.gateway if last else "none",
         "said": str((last.failure or {}).get("message") or "nothing") if last else "nothing",
-        "customer": str(payment.customer.get("email") or payment.customer.get("id") or "not known"),
+        "customer": _customer(payment),
         "business": ctx.merchant_name,
     }
+
+
+def _customer(payment: Payment) -> str:
+    return str(payment.customer.get("email") or payment.customer.get("id") or "not known")
 
 
 def _code(family: Family) -> FailureCode:

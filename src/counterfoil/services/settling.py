@@ -8,12 +8,23 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from counterfoil.domain.attempt import ENDED, Attempt
-from counterfoil.domain.call import Call, Settled, Verb
+from counterfoil.domain.call import OF_ATTEMPT, Call, Settled, Verb
 from counterfoil.domain.fact import DECLINES, Kind
 from counterfoil.domain.payment import PAYABLE
 from counterfoil.gateways.base import Accepted
 from counterfoil.gateways.http import TOTAL_S
-from counterfoil.services import attempts, calling, facts, failover, planning, standing, surplus
+from counterfoil.services import (
+    attempts,
+    calling,
+    dispute_settling,
+    facts,
+    failover,
+    planning,
+    refund_rules,
+    refunding,
+    standing,
+    surplus,
+)
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
 from counterfoil.services.facts import DisagreementError
@@ -52,6 +63,8 @@ async def sync(ctx: Context, payment_id: str) -> Family:
     for call in family.unsettled:
         if call.verb is Verb.REFUND:
             await _look_for(ctx, call, family.attempt(call.attempt_id))
+        if call.dispute_id:
+            await dispute_settling.settle(ctx, call)
     await look_after(ctx, payment_id)
     await failover.carry_out(ctx, payment_id)
     return await _end(ctx, payment_id)
@@ -60,7 +73,7 @@ async def sync(ctx: Context, payment_id: str) -> Family:
 def is_due(ctx: Context, family: Family) -> bool:
     """Whether look_after would find something to do."""
     capture = attempts.to_capture(family) or surplus.late(ctx, family)
-    return capture is not None or surplus.due(family) is not None
+    return capture is not None or surplus.due(family) is not None or refund_rules.may_be_due(ctx, family)
 
 
 async def look_after(ctx: Context, payment_id: str) -> None:
@@ -68,6 +81,8 @@ async def look_after(ctx: Context, payment_id: str) -> None:
     await attempts.capture_due(ctx, payment_id)
     await surplus.take_late(ctx, payment_id)
     await surplus.give_back(ctx, payment_id)
+    await refund_rules.give_back(ctx, payment_id)
+    await refunding.send_due(ctx, payment_id)
 
 
 async def _read(ctx: Context, payment_id: str) -> Family:
@@ -100,7 +115,7 @@ async def _look_at(ctx: Context, family: Family, attempt: Attempt) -> Family:
                 ctx, conn, family.payment, kind="gateway_contradicts", subject=attempt.id, sentence=str(lie)
             )
         for call in family.unsettled:
-            if call.attempt_id == attempt.id and call.verb is not Verb.REFUND:
+            if call.attempt_id == attempt.id and call.verb in OF_ATTEMPT:
                 family = await _settle(ctx, conn, family, call, outcome)
         return family
 
@@ -110,7 +125,7 @@ async def _look_for(ctx: Context, call: Call, attempt: Attempt) -> None:
     refunds = ctx.directory.gateway(attempt.account_id).refunds
     if refunds is None or call.charge_ref is None:
         return
-    seen = await refunds.find_refund(call.charge_ref, reference=call.id)
+    seen = await refunds.find_refund(call.charge_ref, reference=call.refund_id or call.id)
     if not isinstance(seen, Accepted):
         return
     async with ctx.db.transaction() as conn:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from counterfoil.domain import surplus
 from counterfoil.domain.attempt import ENDED, Attempt, AttemptState, attempt_state
-from counterfoil.domain.call import FIRST_CHECK, Settled, Verb
+from counterfoil.domain.call import FIRST_CHECK, OF_ATTEMPT, Settled, Verb
 from counterfoil.domain.fact import DECLINES, Fact, Kind
 from counterfoil.domain.payment import ChargeView, Payment, Status, status, winner_charge
 from counterfoil.services import planning, publishing
@@ -65,7 +65,7 @@ def state_of(family: Family, attempt: Attempt) -> AttemptState:
     in_doubt = [
         c
         for c in family.calls
-        if c.attempt_id == attempt.id and c.settled is Settled.UNKNOWN and c.verb is not Verb.REFUND
+        if c.attempt_id == attempt.id and c.settled is Settled.UNKNOWN and c.verb in OF_ATTEMPT
     ]
     return attempt_state(
         won=family.payment.winner_attempt_id == attempt.id
@@ -126,7 +126,7 @@ def _payment_after(ctx: Context, family: Family) -> Payment:
         amount_refunded=winner.refunded_seen if winner else 0,
     )
     # What is on its way is asked about, however the payment came to its end.
-    if new in SETTLED and not surplus.owed(family.charges, family.calls) and not family.unsettled:
+    if new in SETTLED and surplus.due(family.charges, family.refunds) is None and not family.unsettled:
         return replace(after, next_check_at=None, checks=0)
     if new is payment.status and payment.next_check_at is not None:
         return after
@@ -144,11 +144,13 @@ def unknown(family: Family) -> bool:
     return any(attempt.state is AttemptState.UNKNOWN for attempt in family.attempts)
 
 
-async def touch(ctx: Context, conn: Connection, family: Family) -> None:
+async def touch(ctx: Context, conn: Connection, family: Family) -> Family:
     """Something but the status has changed of the payment, as a further try that was made: it has a new version."""
     payment = replace(family.payment, version=family.payment.version + 1, updated_at=ctx.now())
     await payments.update(conn, payment.id, version=payment.version, updated_at=payment.updated_at)
-    await publishing.payment(ctx, conn, replace(family, payment=payment), before=payment.status)
+    family = replace(family, payment=payment)
+    await publishing.payment(ctx, conn, family, before=payment.status)
+    return family
 
 
 async def confirming(ctx: Context, conn: Connection, family: Family) -> None:

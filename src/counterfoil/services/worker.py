@@ -6,7 +6,7 @@ as one; and a cancelled job would be deleted, so cancellation becomes a retry.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -20,10 +20,13 @@ from pgqueuer.models import Job
 from counterfoil.courier import TOTAL_S
 from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.services import (
+    batches,
+    deadlines,
     delivering,
     hearing,
     inbox,
     recovering,
+    refunding,
     retrying,
     sending,
     settling,
@@ -45,6 +48,8 @@ IN_HAND: Final = 200
 # Letters understood at once. Two cores are busy with eight, and the pool has more connections than that: a job that
 # waits here does not wait for a connection until it is told that the database is away.
 HANDS: Final = 5
+# Settings reach a process within seconds; a second more does no harm.
+FIT_EVERY_S: Final = 1.0
 PRUNE_EVERY_S: Final = 3600.0
 # The first look after a jump of the sandbox's clock or a start is at once, then one look a second.
 SWEEP_EVERY_S: Final = 1.0
@@ -57,7 +62,10 @@ TELL_EVERY_S: Final = 0.1
 SWEEPS: Final[Mapping[str, tuple[float, Callable[[Context], Awaitable[object]]]]] = {
     "sweep inbox": (SWEEP_EVERY_S, sweeping.due_letters),
     "sweep payments": (SWEEP_EVERY_S, sweeping.due_payments),
+    "carry out batches": (SWEEP_EVERY_S, batches.carry_out),
+    "sweep refunds": (SWEEP_EVERY_S, refunding.due_refunds),
     "sweep retries": (SWEEP_EVERY_S, retrying.due_retries),
+    "sweep disputes": (SWEEP_EVERY_S, deadlines.due_disputes),
     "send mails": (SWEEP_EVERY_S, sending.due_mails),
     "sweep lists": (SWEEP_EVERY_S, recovering.due_lists),
     "watch for silence": (SILENCE_EVERY_S, silence.watch),
@@ -84,8 +92,40 @@ class KeepOnCancel(EntrypointExecutor):
 async def work(ctx: Context, url: str, stop: asyncio.Event) -> None:
     """Take jobs and sweep until told to stop; then finish what is in hand. Survives a restart of PostgreSQL.
 
-    `url` is a direct connection: LISTEN is lost behind a transaction pooler.
+    While this process is not fit for the mode of the settings it takes nothing: others do. `url` is a direct
+    connection: LISTEN is lost behind a transaction pooler.
     """
+    while not stop.is_set():
+        if ctx.unfit is None:
+            await _while_fit(ctx, url, stop)
+            continue
+        log.error("this process takes no work", because=ctx.unfit)
+        await _until(stop, lambda: ctx.unfit is None)
+
+
+async def _while_fit(ctx: Context, url: str, stop: asyncio.Event) -> None:
+    """Work until told to stop, or until this process is not fit for it any more."""
+    rest = asyncio.Event()
+    working = asyncio.create_task(_work(ctx, url, rest), name="work while fit")
+    watching = asyncio.create_task(_until(stop, lambda: ctx.unfit is not None or working.done()))
+    try:
+        await watching
+    except asyncio.CancelledError:
+        working.cancel()
+        raise
+    finally:
+        rest.set()
+        await working
+
+
+async def _until(stop: asyncio.Event, so: Callable[[], bool]) -> None:
+    """Look once a second, until it is so or the process is told to stop."""
+    while not (stop.is_set() or so()):
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), FIT_EVERY_S)
+
+
+async def _work(ctx: Context, url: str, stop: asyncio.Event) -> None:
     hands = asyncio.Semaphore(HANDS)
 
     @asynccontextmanager

@@ -22,8 +22,9 @@ async def begin(conn: Connection, call: Call) -> None:
             UPDATE payments SET next_check_at = $8::timestamptz + $9::interval, checks = 0
             WHERE id = $2 AND (next_check_at IS NULL OR next_check_at > $8::timestamptz + $9::interval)
         )
-        INSERT INTO calls (id, payment_id, attempt_id, verb, key, charge_ref, amount, started_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        INSERT INTO calls (id, payment_id, attempt_id, verb, key, charge_ref, amount, started_at, refund_id,
+                           dispute_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $11)
         ON CONFLICT (attempt_id) WHERE settled IS NULL OR settled = 'unknown' DO NOTHING RETURNING id
         """,
         call.id,
@@ -35,6 +36,8 @@ async def begin(conn: Connection, call: Call) -> None:
         call.amount,
         call.started_at,
         FIRST_CHECK,
+        call.refund_id,
+        call.dispute_id,
     )
     if begun is None:
         raise CallInFlightError(call.attempt_id)

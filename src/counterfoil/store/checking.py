@@ -10,11 +10,28 @@ from counterfoil.store.database import Connection
 # Rules that the database itself keeps: (table, trigger). A trigger that is gone or off would let a wrong row in silently.
 TRIGGERS: Final = frozenset(
     {
-        *((table, "append_only") for table in ("facts", "audit", "journals", "entries")),
+        *(
+            (table, "append_only")
+            for table in (
+                "facts",
+                "audit",
+                "journals",
+                "entries",
+                "refund_approvals",
+                "refund_batch_approvals",
+            )
+        ),
         ("journals", "journal_balances"),
         ("entries", "entry_balances"),
         ("payments", "one_winner"),
         ("attempts", "fenced_for_good"),
+        ("refunds", "approvals"),
+        ("refunds", "terms"),
+        ("refund_batches", "approvals"),
+        ("refund_batches", "terms"),
+        ("refund_batch_rows", "terms"),
+        ("charges", "reserve"),
+        ("disputes", "accepted_for_good"),
     }
 )
 
@@ -116,6 +133,25 @@ async def stuck_letters(
         limit,
     )
     return [(row["id"], row["status"], row["reason"]) for row in rows]
+
+
+async def unapproved(
+    conn: Connection, merchant_id: str, mode: str, *, limit: int
+) -> list[tuple[str, str, int, int]]:
+    """Refunds that may go or went without the approvals they need: id, state, approvals given and needed."""
+    rows = await conn.fetch(
+        """
+        SELECT r.id, r.state, count(a.person) AS given, r.needed FROM refunds r
+        LEFT JOIN refund_approvals a ON a.refund_id = r.id AND a.person <> r.person
+        WHERE r.merchant_id = $1 AND r.mode = $2 AND r.source <> 'gateway' AND r.needed > 0
+          AND r.state IN ('approved', 'processing', 'succeeded')
+        GROUP BY r.id HAVING count(a.person) < r.needed ORDER BY r.id LIMIT $3
+        """,
+        merchant_id,
+        mode,
+        limit,
+    )
+    return [(row["id"], row["state"], row["given"], row["needed"]) for row in rows]
 
 
 async def unanswered(

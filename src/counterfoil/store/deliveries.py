@@ -56,6 +56,25 @@ class Delivery:
     last: Try | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The deliveries that have not ended, to endpoints that are not disabled; `oldest` is when that event happened."""
+
+    count: int
+    oldest: datetime | None
+
+
+async def waiting(conn: Connection) -> Waiting:
+    row = await conn.fetchrow(
+        """
+        SELECT count(*) AS count, min(v.created_at) AS oldest
+        FROM endpoints e JOIN deliveries d ON d.endpoint_id = e.id JOIN events v ON v.id = d.event_id
+        WHERE e.disabled_at IS NULL AND e.deleted_at IS NULL AND d.next_check_at IS NOT NULL
+        """
+    )
+    return Waiting(**dict(row)) if row else Waiting(count=0, oldest=None)
+
+
 async def any_due(conn: Connection, now: datetime) -> bool:
     found: bool = await conn.fetchval(
         """

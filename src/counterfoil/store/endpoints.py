@@ -129,3 +129,16 @@ async def prune(conn: Connection, *, deleted_before: datetime, now: datetime) ->
     """Forget deleted endpoints whose log has had its time, and secrets that no longer sign."""
     await conn.execute("DELETE FROM endpoints WHERE deleted_at < $1", deleted_before)
     await conn.execute("DELETE FROM endpoint_secrets WHERE expires_at < $1", now)
+
+
+async def states(conn: Connection) -> dict[str, int]:
+    """How many endpoints are enabled, failing and disabled."""
+    row = await conn.fetchrow(
+        """
+        SELECT count(*) FILTER (WHERE disabled_at IS NULL AND failing_since IS NULL) AS enabled,
+               count(*) FILTER (WHERE disabled_at IS NULL AND failing_since IS NOT NULL) AS failing,
+               count(*) FILTER (WHERE disabled_at IS NOT NULL) AS disabled
+        FROM endpoints WHERE deleted_at IS NULL
+        """
+    )
+    return dict(row or {})

@@ -10,7 +10,7 @@ from counterfoil.store.database import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """How a fact was learned: an API answer (call id), a webhook (inbox id), or a sweep (payment id)."""
+    """How a fact was learned: an API answer (call id), a webhook (inbox id), a sweep (payment id), or an import (its id)."""
 
     kind: str
     id: str

@@ -130,7 +130,7 @@ async def prune(conn: Connection, before: datetime) -> None:
     await conn.execute(
         """
         DELETE FROM idempotency i WHERE created_at < $1 AND NOT EXISTS (
-            SELECT FROM calls c WHERE c.payment_id = i.payment_id AND (c.settled IS NULL OR c.settled = 'unknown'))
+            SELECT FROM calls c WHERE i.payment_id IN (c.payment_id, c.refund_id) AND (c.settled IS NULL OR c.settled = 'unknown'))
         """,
         before,
     )

@@ -17,6 +17,7 @@ class ApiKey:
     digest: bytes = field(repr=False)
     last4: str
     created_by: str
+    person: str  # who stands behind it: the key itself, or whoever made it with a key of theirs
     created_at: datetime
     revoked_at: datetime | None
 
@@ -26,7 +27,7 @@ _COLUMNS: Final = ", ".join(ApiKey.__dataclass_fields__)
 
 async def insert(conn: Connection, key: ApiKey) -> None:
     await conn.execute(
-        f"INSERT INTO api_keys ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        f"INSERT INTO api_keys ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         *(getattr(key, name) for name in ApiKey.__dataclass_fields__),
     )
 
@@ -36,6 +37,12 @@ async def by_digest(conn: Connection, digest: bytes) -> ApiKey | None:
         f"SELECT {_COLUMNS} FROM api_keys WHERE digest = $1 AND revoked_at IS NULL", digest
     )
     return ApiKey(**row) if row else None
+
+
+async def person_of(conn: Connection, key_id: str) -> str | None:
+    """Who stands behind a key; None where it is no key."""
+    person: str | None = await conn.fetchval("SELECT person FROM api_keys WHERE id = $1", key_id)
+    return person
 
 
 async def all_keys(conn: Connection, merchant_id: str) -> list[ApiKey]:

@@ -58,6 +58,14 @@ async def take_due(conn: Connection, *, now: datetime, until: datetime, limit: i
     return [Mail(**dict(row)) for row in rows]
 
 
+async def of_payment(conn: Connection, payment_id: str) -> list[Mail]:
+    """All that was written about a payment, in the order of writing; what is past its keeping is gone."""
+    rows = await conn.fetch(
+        f"SELECT {', '.join(_COLUMNS)} FROM mails WHERE about = $1 ORDER BY id", payment_id
+    )
+    return [Mail(**dict(row)) for row in rows]
+
+
 async def end(conn: Connection, mail_id: str, *, outcome: str, error: str | None, now: datetime) -> None:
     await conn.execute(
         "UPDATE mails SET outcome = $2, error = $3, ended_at = $4, next_check_at = NULL"
@@ -66,6 +74,15 @@ async def end(conn: Connection, mail_id: str, *, outcome: str, error: str | None
         outcome,
         error,
         now,
+    )
+
+
+async def wait(conn: Connection, mail_id: str, *, until: datetime) -> None:
+    """It is due then; what was taken now was no try."""
+    await conn.execute(
+        "UPDATE mails SET tries = tries - 1, next_check_at = $2 WHERE id = $1 AND outcome IS NULL",
+        mail_id,
+        until,
     )
 
 

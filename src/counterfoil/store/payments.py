@@ -11,12 +11,14 @@ import msgspec
 from counterfoil.domain.attempt import Attempt
 from counterfoil.domain.call import Call
 from counterfoil.domain.charge import Charge
+from counterfoil.domain.dispute import Dispute
 from counterfoil.domain.fact import Fact
 from counterfoil.domain.payment import Payment, Status
+from counterfoil.domain.refund import Refund
 from counterfoil.domain.retry import Retry, planned
 from counterfoil.store.database import Connection
 
-Row = TypeVar("Row", bound=Attempt | Charge | Call)
+Row = TypeVar("Row", bound=Attempt | Charge | Call | Refund | Dispute)
 
 
 class Kin(msgspec.Struct, frozen=True):
@@ -27,6 +29,8 @@ class Kin(msgspec.Struct, frozen=True):
     facts: tuple[Fact, ...] = ()
     calls: tuple[Call, ...] = ()
     retries: tuple[Retry, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,14 @@ class Family:
     facts: tuple[Fact, ...] = ()
     calls: tuple[Call, ...] = ()
     retries: tuple[Retry, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
 
     def attempt(self, attempt_id: str) -> Attempt:
         return next(attempt for attempt in self.attempts if attempt.id == attempt_id)
+
+    def refund(self, refund_id: str) -> Refund:
+        return next(refund for refund in self.refunds if refund.id == refund_id)
 
     @property
     def unsettled(self) -> tuple[Call, ...]:
@@ -59,8 +68,20 @@ class Family:
     def with_charge(self, charge: Charge) -> "Family":
         return replace(self, charges=_exchanged(self.charges, charge))
 
+    def call(self, call_id: str) -> Call:
+        return next(call for call in self.calls if call.id == call_id)
+
     def with_call(self, call: Call) -> "Family":
         return replace(self, calls=_exchanged(self.calls, call))
+
+    def dispute(self, dispute_id: str) -> Dispute:
+        return next(dispute for dispute in self.disputes if dispute.id == dispute_id)
+
+    def with_dispute(self, dispute: Dispute) -> "Family":
+        return replace(self, disputes=_exchanged(self.disputes, dispute))
+
+    def with_refund(self, refund: Refund) -> "Family":
+        return replace(self, refunds=_exchanged(self.refunds, refund))
 
     def with_retry(self, retry: Retry) -> "Family":
         others = (one for one in self.retries if one.number != retry.number)
@@ -88,7 +109,9 @@ _FAMILY: Final = f"""
         'charges', {_list(Charge, "charges", "id")},
         'facts', {_list(Fact, "facts", "said_at, object_id, kind, amount")},
         'calls', {_list(Call, "calls", "id")},
-        'retries', {_list(Retry, "retries", "number")})::text AS kin
+        'retries', {_list(Retry, "retries", "number")},
+        'refunds', {_list(Refund, "refunds", "id")},
+        'disputes', {_list(Dispute, "disputes", "id")})::text AS kin
     FROM payments p
 """
 _KIN: Final = msgspec.json.Decoder(Kin)
@@ -98,7 +121,16 @@ def _family(row: asyncpg.Record) -> Family:
     values = dict(row)
     kin = _KIN.decode(values.pop("kin"))
     payment = Payment(**{**values, "status": Status(row["status"])})
-    return Family(payment, kin.attempts, kin.charges, kin.facts, kin.calls, kin.retries)
+    return Family(
+        payment,
+        kin.attempts,
+        kin.charges,
+        kin.facts,
+        kin.calls,
+        kin.retries,
+        kin.refunds,
+        kin.disputes,
+    )
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
@@ -123,6 +155,19 @@ async def insert_attempt(conn: Connection, attempt: Attempt) -> None:
     await conn.execute(_INSERT_ATTEMPT, *_values(attempt))
 
 
+async def insert_many(conn: Connection, rows: Sequence[tuple[Payment, Attempt, Charge]]) -> None:
+    """Payments that were won by their only attempt, each with its charge."""
+    unclaimed = [replace(payment, winner_attempt_id=None) for payment, _, _ in rows]
+    await conn.executemany(_INSERT_PAYMENT, map(_values, unclaimed))
+    await conn.executemany(_INSERT_ATTEMPT, [_values(attempt) for _, attempt, _ in rows])
+    await conn.execute(
+        "UPDATE payments p SET winner_attempt_id = a.id FROM attempts a"
+        " WHERE p.id = ANY($1) AND a.payment_id = p.id",
+        [payment.id for payment, _, _ in rows],
+    )
+    await conn.executemany(_INSERT_CHARGE, [_values(charge) for _, _, charge in rows])
+
+
 async def lock(conn: Connection, payment_id: str) -> Family:
     """The payment's row locked, then its family read: so that what is read cannot change before the commit.
 
@@ -140,6 +185,17 @@ async def get(
     if row is None or merchant_id not in {None, row["merchant_id"]} or mode not in {None, row["mode"]}:
         raise LookupError("no such payment")
     return _family(row)
+
+
+async def known(conn: Connection, payment_ids: Sequence[str], *, merchant_id: str, mode: str) -> list[str]:
+    """Those of the ids that are payments of this merchant and mode."""
+    rows = await conn.fetch(
+        "SELECT id FROM payments WHERE id = ANY($1) AND merchant_id = $2 AND mode = $3",
+        list(payment_ids),
+        merchant_id,
+        mode,
+    )
+    return [row["id"] for row in rows]
 
 
 async def families(conn: Connection, payment_ids: Sequence[str]) -> list[Family]:
@@ -194,6 +250,30 @@ async def page(conn: Connection, narrow: Filter, *, limit: int, before: str | No
         narrow.created_to,
         before,
         limit,
+    )
+    return [row["id"] for row in rows]
+
+
+async def twins(conn: Connection, payment: Payment, *, within: timedelta) -> list[str]:
+    """Other captured payments of the same reference, amount and customer, made within that time of this one."""
+    rows = await conn.fetch(
+        """
+        SELECT id FROM payments
+        WHERE merchant_id = $1 AND mode = $2 AND reference = $3 AND amount = $4 AND currency = $5 AND id <> $6
+          AND status = 'captured' AND amount_refunded = 0
+          AND coalesce(customer ->> 'id', customer ->> 'email', '') = $7
+          AND created_at BETWEEN $8::timestamptz - $9::interval AND $8::timestamptz + $9::interval
+        ORDER BY id
+        """,
+        payment.merchant_id,
+        payment.mode,
+        payment.reference,
+        payment.amount,
+        payment.currency,
+        payment.id,
+        payment.customer.get("id") or payment.customer.get("email") or "",
+        payment.created_at,
+        within,
     )
     return [row["id"] for row in rows]
 

@@ -33,7 +33,9 @@ class Hearing:
 
 
 async def of_accounts(conn: Connection) -> list[Hearing]:
-    """Every account. What was learned without a webhook, or found on the gateway's list, counts as untold."""
+    """Every account. What was learned without a webhook, or found on the gateway's list, counts as untold; what an
+    import brought along does not.
+    """
     rows = await conn.fetch(
         """
         SELECT a.id AS account_id, a.merchant_id, a.gateway, a.mode, heard.at AS heard_at,
@@ -42,7 +44,7 @@ async def of_accounts(conn: Connection) -> list[Hearing]:
         LEFT JOIN LATERAL (SELECT max(last_delivery_at) AS at FROM inbox
                            WHERE account_id = a.id AND secret_id <> 'recovered') heard ON true
         LEFT JOIN LATERAL (SELECT learned_at AS at FROM facts
-                           WHERE account_id = a.id AND source <> 'webhook' AND kind = ANY($1)
+                           WHERE account_id = a.id AND source NOT IN ('webhook', 'import') AND kind = ANY($1)
                              AND learned_at > coalesce(heard.at + $2, '-infinity')
                            ORDER BY learned_at LIMIT 1) learned ON true
         LEFT JOIN LATERAL (SELECT min(received_at) AS at FROM inbox

@@ -15,7 +15,18 @@ from counterfoil.services.context import Context, House
 from counterfoil.services.inbox import Writer
 from counterfoil.services.metrics import Metrics
 from counterfoil.web import assets, hooks, problems, reference
-from counterfoil.web.api import answering, endpoints, events, payments, settings, webhooks
+from counterfoil.web.api import (
+    answering,
+    batches,
+    disputes,
+    endpoints,
+    events,
+    payments,
+    refund_reports,
+    refunds,
+    settings,
+    webhooks,
+)
 from counterfoil.web.checkout.routes import Checkout
 from counterfoil.web.limits import Limits
 from counterfoil.web.streams import Streams
@@ -58,6 +69,10 @@ def create_app(house: House, *, work: bool) -> FastAPI:
     app.include_router(endpoints.router)
     app.include_router(events.router)
     app.include_router(settings.router)
+    app.include_router(batches.router)
+    app.include_router(refund_reports.router)
+    app.include_router(refunds.router)
+    app.include_router(disputes.router)
     app.include_router(payments.router)
     doors = hooks.routes(ctx, writer, metrics)
     app.router.routes.extend([*doors, *Checkout(ctx).routes(), *assets.ROUTES])
@@ -79,7 +94,9 @@ def _health(app: FastAPI, ctx: Context, metrics: Metrics) -> None:
         return JSONResponse({"status": "ok"})
 
     async def readyz(_request: Request) -> Response:
-        """It can serve: the database answers."""
+        """It can serve: it is fit for the mode of the settings, and the database answers."""
+        if ctx.unfit:
+            return JSONResponse({"status": "unfit", "because": ctx.unfit}, status_code=503)
         try:
             await _in_time(ctx.db.ping())
         except DatabaseAwayError as away:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from counterfoil.domain.errors import Problem
 from counterfoil.web import assets
@@ -76,7 +76,12 @@ def install(app: FastAPI) -> None:
     async def docs(_request: Request) -> Response:
         return HTMLResponse(text(), headers=policy.headers(secrets.token_urlsafe(16)))
 
+    async def home(_request: Request) -> Response:
+        """Whoever only knows the address is shown what is here."""
+        return RedirectResponse(PATH, 303)
+
     app.add_route(PATH, docs, include_in_schema=False)
+    app.add_route("/", home, include_in_schema=False)
 
 
 def page(described: Json) -> str:

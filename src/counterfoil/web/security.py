@@ -38,9 +38,16 @@ class Requires:
         key = await keys.recognise(ctx, sent.credentials.strip())
         if not may(Role(key.role), self.role):
             raise NotPermittedError(needs=self.role.value, has=key.role)
-        return Caller(actor=key.id, merchant_id=key.merchant_id, mode=key.mode)
+        return Caller(
+            actor=key.id,
+            merchant_id=key.merchant_id,
+            mode=key.mode,
+            role=Role(key.role),
+            stands_behind=key.person,
+        )
 
 
 Viewer = Annotated[Caller, Depends(Requires(Role.VIEWER))]
+Approver = Annotated[Caller, Depends(Requires(Role.APPROVER))]
 Support = Annotated[Caller, Depends(Requires(Role.SUPPORT))]
 Admin = Annotated[Caller, Depends(Requires(Role.ADMIN))]

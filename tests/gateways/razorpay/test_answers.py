@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counterfoil.domain.call import Verb
 from counterfoil.domain.failure import FailureCode
-from counterfoil.gateways.base import Accepted, Refused, Unknown
+from counterfoil.gateways.base import KEY_CONFLICT, Accepted, Refused, Unknown
 from counterfoil.gateways.http import Answer
 from counterfoil.gateways.razorpay.answers import judge
 from counterfoil.gateways.razorpay.shapes import Order
@@ -23,7 +24,7 @@ OUTCOMES = {
     "already_captured": (Refused, FailureCode.GATEWAY_REFUSED, "input_validation_failed"),
     "refund_too_big": (Refused, FailureCode.GATEWAY_REFUSED, "input_validation_failed"),
     "refunded_already": (Refused, FailureCode.GATEWAY_REFUSED, "input_validation_failed"),
-    "idem_mismatch": (Unknown, None, None),
+    "idem_mismatch": (Refused, FailureCode.GATEWAY_REFUSED, KEY_CONFLICT),
     "idem_in_progress": (Unknown, None, None),
     "idem_short": (Refused, FailureCode.GATEWAY_REFUSED, "BAD_REQUEST_ERROR"),
     "otp": (Refused, FailureCode.AUTHENTICATION_FAILED, "invalid_otp"),
@@ -34,12 +35,12 @@ OUTCOMES = {
 }
 
 
-def judged(status, body, **headers):
+def judged(status, body, *, verb=None, **headers):
     def read(raw):
         return Accepted(ref=decode(raw, Order).id)
 
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return judge(read)(Answer(status=status, headers=headers, body=raw))
+    return judge(read, verb)(Answer(status=status, headers=headers, body=raw))
 
 
 def test_every_known_error_is_expected():
@@ -69,6 +70,28 @@ def test_a_refusal_stays_one_when_its_body_is_no_json_of_razorpay(status, body):
 @pytest.mark.parametrize("status", [201, 204, 302, 402, 405, 409, 413, 422, 500, 502, 503, 504])
 def test_anything_else_is_unknown(status):
     assert isinstance(judged(status, b"<html>"), Unknown)
+
+
+REFUNDS = [
+    ("The payment has been fully refunded already", FailureCode.ALREADY_REFUNDED),
+    ("The refund amount provided is greater than amount captured", FailureCode.ALREADY_REFUNDED),
+    ("The total refund amount is greater than the refund payment amount", FailureCode.ALREADY_REFUNDED),
+    ("Your account does not have enough balance to carry out the refund.", FailureCode.REFUND_BALANCE_SHORT),
+    ("The payment is too old to be refunded at normal speed", FailureCode.REFUND_TOO_OLD),
+    ("Payments older than 6 months cannot be refunded", FailureCode.REFUND_TOO_OLD),
+    ("Refund is not allowed: a Dispute is open on the payment", FailureCode.REFUND_DISPUTED),
+    ("The payment status should be captured for action to be taken", FailureCode.REFUND_NOT_ALLOWED),
+    ("The amount must be at least INR 1.00", FailureCode.GATEWAY_REFUSED),
+]
+
+
+@pytest.mark.parametrize(("sentence", "ours"), REFUNDS)
+def test_a_refused_refund_says_why_and_whether_it_may_have_been_this_very_one(sentence, ours):
+    body = {"error": {"description": sentence, "reason": "input_validation_failed"}}
+    outcome = judged(400, body, verb=Verb.REFUND)
+    assert (type(outcome), outcome.code) == (Refused, ours)
+    assert outcome.already is (ours is FailureCode.ALREADY_REFUNDED)
+    assert judged(400, body, verb=Verb.CAPTURE).code is FailureCode.GATEWAY_REFUSED
 
 
 def test_a_429_says_how_long_to_wait():

@@ -1,7 +1,7 @@
 import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -43,13 +43,16 @@ async def test_the_gateway_has_the_parts_that_razorpay_has():
     async with client() as http:
         gateway = connected(http)
     assert (gateway.name, gateway.account_id, gateway.mode) == ("razorpay", "gwa_1", "sandbox")
-    assert gateway.collect is gateway.vouch is gateway.refunds
+    assert gateway.collect is gateway.vouch
+    assert gateway.refunds.key_life == timedelta(hours=23)
     assert (gateway.speak, gateway.confirm, gateway.cancel) == (speak, None, None)
     assert gateway.public_key == "rzp_test_counterfoil"
     assert gateway.collect.repeat == {
         Verb.OPEN: Repeat.HARMLESS,
         Verb.CAPTURE: Repeat.SINGLE_SHOT,
         Verb.REFUND: Repeat.KEYED,
+        Verb.SUBMIT_EVIDENCE: Repeat.SINGLE_SHOT,
+        Verb.ACCEPT_DISPUTE: Repeat.SINGLE_SHOT,
     }
     assert "counterfoil_secret" not in repr(gateway)
 

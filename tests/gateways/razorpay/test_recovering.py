@@ -6,7 +6,7 @@ import pytest
 from counterfoil.domain.fact import Kind
 from counterfoil.gateways.base import Listed, Refused, Unknown
 from counterfoil.gateways.razorpay import recovering
-from gateways.razorpay.entities import ORDER, payment, refund
+from gateways.razorpay.entities import ORDER, dispute, payment, refund
 from gateways.razorpay.test_gateway import collection, connected
 from gateways.scripted import answers, client, scripted
 
@@ -68,6 +68,14 @@ async def test_a_refund_is_known_by_its_payment(name):
     assert server.sent[0].path == "/v1/refunds"
     assert found.refs == ("rfnd_1", "pay_1")
     assert [report.charge_ref for report in found.reports] == ["pay_1"]
+
+
+async def test_a_dispute_is_known_by_its_payment():
+    async with razorpay(collection(dispute(id="disp_1", payment_id="pay_1"))) as (server, recover):
+        [found] = (await read(recover, "disputes")).found
+    assert server.sent[0].path == "/v1/disputes"
+    assert found.refs == ("disp_1", "pay_1")
+    assert [report.kind for report in found.reports] == [Kind.DISPUTE_OPEN]
 
 
 async def test_an_object_that_cannot_be_understood_is_told_and_hides_no_other():

@@ -210,6 +210,14 @@ def test_a_refund_brings_the_banks_reference_once_it_exists(acquirer, arn):
     assert report.detail.get("arn") == arn
 
 
+@pytest.mark.parametrize(
+    ("notes", "ours"), [({"counterfoil_refund": "rfn_1"}, "rfn_1"), ({"request": "R1"}, None), ([], None)]
+)
+def test_a_refund_names_ours_that_it_was_asked_for_with_and_one_made_elsewhere_none(notes, ours):
+    (report,) = of_its_refund(None, notes=notes)
+    assert report.detail.get("refund") == ours
+
+
 @pytest.mark.parametrize("status", ["pending", "processed"])
 def test_the_refund_of_a_payment_never_captured_is_a_hold_given_back(status):
     (report,) = of_its_refund({"captured": False, "status": "refunded"}, status=status, amount=50000)
@@ -246,6 +254,16 @@ def test_a_dispute_says_what_it_is_now(status, phase, kind):
     assert (report.charge_ref, report.attempt_ref) == (PAYMENT, ORDER)
     assert (report.detail["reason"], report.detail["gateway_status"]) == ("goods_not_received", status)
     assert report.detail["respond_by"] == MADE_AT + 900_000
+    assert report.detail["refundable"] is False
+    assert report.detail.get("phase") == phase
+
+
+@pytest.mark.parametrize(
+    ("evidence", "count"), [(None, 0), ({"submitted_at": None}, 0), ({"submitted_at": MADE_AT}, 1)]
+)
+def test_a_dispute_says_whether_evidence_was_submitted(evidence, count):
+    (report,) = of_dispute(read(dispute(evidence=evidence), shapes.Dispute), None)
+    assert report.detail["evidence_count"] == count
 
 
 def test_a_lost_dispute_says_how_much_was_taken():

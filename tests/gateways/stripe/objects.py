@@ -91,6 +91,20 @@ def dispute(**changes: Any) -> dict[str, Any]:
     }
 
 
+def warning(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "issfr_1Counterfoil00000001",
+        "object": "radar.early_fraud_warning",
+        "actionable": True,
+        "charge": CHARGE,
+        "created": MADE_AT + 80,
+        "fraud_type": "unauthorized_use_of_card",
+        "livemode": False,
+        "payment_intent": INTENT,
+        **changes,
+    }
+
+
 def balance_row(amount: int, **changes: Any) -> dict[str, Any]:
     return {
         "id": "txn_1Counterfoil000000001",

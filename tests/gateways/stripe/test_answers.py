@@ -23,8 +23,8 @@ OUTCOMES = {
     "invalid_param": (REFUSED, FailureCode.GATEWAY_REFUSED, "parameter_missing"),
     "not_found": (REFUSED, FailureCode.GATEWAY_REFUSED, "resource_missing"),
     "unexpected_state": (REFUSED, FailureCode.GATEWAY_REFUSED, "payment_intent_unexpected_state"),
-    "already_refunded": (REFUSED, FailureCode.GATEWAY_REFUSED, "charge_already_refunded"),
-    "refund_disputed": (REFUSED, FailureCode.GATEWAY_REFUSED, "charge_disputed"),
+    "already_refunded": (REFUSED, FailureCode.ALREADY_REFUNDED, "charge_already_refunded"),
+    "refund_disputed": (REFUSED, FailureCode.REFUND_DISPUTED, "charge_disputed"),
     "amount_too_small": (REFUSED, FailureCode.AMOUNT_NOT_ALLOWED, "amount_too_small"),
     "idempotency_mismatch": (REFUSED, FailureCode.GATEWAY_REFUSED, "idempotency_error"),
     "idempotency_in_use": (UNKNOWN, None, None),
@@ -126,6 +126,34 @@ def test_an_unexpected_state_that_names_none_is_not_already_done(stub):
 
 def test_a_charge_that_was_captured_by_itself_is_already_done():
     assert judged(400, complaint(code="charge_already_captured"), verb=Verb.CAPTURE).already
+
+
+REFUNDS = [
+    ({"code": "charge_already_refunded"}, FailureCode.ALREADY_REFUNDED),
+    ({"code": "charge_disputed"}, FailureCode.REFUND_DISPUTED),
+    ({"code": "refund_disputed_payment"}, FailureCode.REFUND_DISPUTED),
+    ({"code": "charge_not_refundable"}, FailureCode.REFUND_NOT_ALLOWED),
+    ({"code": "balance_insufficient"}, FailureCode.REFUND_BALANCE_SHORT),
+    (
+        {"message": "Refund amount ($9.00) is greater than unrefunded amount on charge ($1.00)"},
+        FailureCode.ALREADY_REFUNDED,
+    ),
+    ({"message": "Insufficient funds in your Stripe balance."}, FailureCode.REFUND_BALANCE_SHORT),
+    ({"code": "parameter_missing", "message": "Greater than unrefunded amount"}, FailureCode.GATEWAY_REFUSED),
+    ({"message": None}, FailureCode.GATEWAY_REFUSED),
+]
+
+
+@pytest.mark.parametrize(("error", "ours"), REFUNDS)
+def test_a_refused_refund_says_why_and_whether_it_may_have_been_this_very_one(error, ours):
+    outcome = judged(400, complaint(**error), verb=Verb.REFUND)
+    assert (type(outcome), outcome.code) == (Refused, ours)
+    assert outcome.already is (ours is FailureCode.ALREADY_REFUNDED)
+
+
+def test_the_sentence_of_a_refund_means_nothing_of_any_other_call():
+    body = complaint(message="greater than unrefunded amount")
+    assert judged(400, body, verb=Verb.CAPTURE).code is FailureCode.GATEWAY_REFUSED
 
 
 def test_a_decline_brings_the_facts_of_the_intent_inside():

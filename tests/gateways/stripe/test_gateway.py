@@ -1,5 +1,5 @@
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -8,7 +8,7 @@ from counterfoil.domain.fact import Kind
 from counterfoil.domain.money import Money
 from counterfoil.gateways.base import Accepted, Method, Opening, Refused, Unknown
 from counterfoil.gateways.stripe import gateway as module
-from counterfoil.gateways.stripe import speak
+from counterfoil.gateways.stripe import line, speak
 from gateways.scripted import answers, client, scripted
 from gateways.stripe.objects import ATTEMPT, CHARGE, INTENT, charge, intent
 
@@ -45,8 +45,9 @@ async def test_the_gateway_has_the_parts_that_stripe_has():
     async with client() as http:
         gateway = connected(http)
     assert (gateway.name, gateway.account_id, gateway.mode) == ("stripe", "gwa_1", "sandbox")
-    assert gateway.collect is gateway.confirm is gateway.cancel is gateway.refunds
+    assert gateway.collect is gateway.confirm is gateway.cancel
     assert (gateway.speak, gateway.vouch, gateway.public_key) == (speak, None, "pk_test_counterfoil_1")
+    assert gateway.refunds.key_life == timedelta(hours=23)
     assert gateway.collect.repeat == dict.fromkeys(Verb, Repeat.KEYED)
     assert "sk_test" not in repr(gateway)
 
@@ -182,7 +183,7 @@ HELD = intent(status="requires_capture", latest_charge=charge(captured=False, am
     ids=["500", "401", "an empty page that is not the last", "a currency that is none", "a list without end"],
 )
 async def test_a_look_up_that_saw_only_a_part_is_no_look_up(monkeypatch, listing, kind):
-    monkeypatch.setattr(module, "MAX_PAGES", 3)
+    monkeypatch.setattr(line, "MAX_PAGES", 3)
     async with stripe(answers(HELD), listing) as (server, gateway):
         assert isinstance(await gateway.collect.look_up(INTENT), kind)
     assert len(server.sent) <= 4
@@ -217,6 +218,6 @@ async def test_what_was_found_counts_though_the_rest_could_not_be_read():
     ids=["half read", "without end", "another amount"],
 )
 async def test_an_absence_that_was_not_seen_whole_is_unknown(monkeypatch, listing):
-    monkeypatch.setattr(module, "MAX_PAGES", 2)
+    monkeypatch.setattr(line, "MAX_PAGES", 2)
     async with stripe(*listing) as (_, gateway):
         assert isinstance(await gateway.collect.find(OPENING, since=SINCE), Unknown)

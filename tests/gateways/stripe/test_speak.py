@@ -12,7 +12,7 @@ from counterfoil.gateways.base import Event, UnreadableEventError
 from counterfoil.gateways.stripe import speak
 from counterfoil.gateways.stripe.events import IGNORED, NOT_KNOWN, READ
 from gateways.hostile import JSON_VALUES, WRECKS, mutated
-from gateways.stripe.objects import CHARGE, charge, dispute, event, intent, refund
+from gateways.stripe.objects import CHARGE, charge, dispute, event, intent, refund, warning
 from gateways.vectors import events, load
 
 TYPES = load("stripe/enums.json")["event_types"]
@@ -167,6 +167,7 @@ EVERY_SHAPE = {
     "charge.dispute.closed": [
         dispute(status=status) for status in ("won", "lost", "warning_closed", "prevented")
     ],
+    "radar.early_fraud_warning.created": [warning(), warning(actionable=None, payment_intent=None)],
 }
 
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 import pytest
 
 from counterfoil.domain.fact import Kind
-from counterfoil.domain.money import Money
+from counterfoil.domain.money import NO_MONEY, Money
 from counterfoil.gateways.base import UnreadableEventError
 from counterfoil.gateways.stripe import shapes
-from counterfoil.gateways.stripe.translate import of_charge, of_dispute, of_intent, of_refund
+from counterfoil.gateways.stripe.translate import of_charge, of_dispute, of_intent, of_refund, of_warning
 from counterfoil.gateways.wire import decode
 from gateways.stripe.objects import (
     ATTEMPT,
@@ -19,6 +19,7 @@ from gateways.stripe.objects import (
     dispute,
     intent,
     refund,
+    warning,
 )
 
 USD_100 = Money(10000, "USD")
@@ -280,22 +281,41 @@ def test_a_refund_brings_the_banks_reference_once_it_exists(destination, arn):
     assert of_refund(read(refund(destination_details=destination), shapes.Refund)).detail.get("arn") == arn
 
 
+def test_a_refund_names_ours_that_it_was_asked_for_with_and_one_made_elsewhere_none():
+    for metadata, ours in (({"counterfoil_refund": "rfn_1"}, "rfn_1"), ({}, None), (None, None)):
+        assert of_refund(read(refund(metadata=metadata), shapes.Refund)).detail.get("refund") == ours
+
+
+@pytest.mark.parametrize(
+    ("reason", "failure"),
+    [
+        ("insufficient_funds", "refund_balance_short"),
+        ("charge_for_pending_refund_disputed", "refund_disputed"),
+        ("expired_or_canceled_card", "other"),
+        ("one_that_is_new", "other"),
+    ],
+)
+def test_a_refund_that_came_back_says_why(reason, failure):
+    detail = of_refund(read(refund(status="failed", failure_reason=reason), shapes.Refund)).detail
+    assert (detail["failure"], detail["failure_reason"]) == (failure, reason)
+
+
 DISPUTES = [
-    ("warning_needs_response", Kind.DISPUTE_INQUIRY),
-    ("warning_under_review", Kind.DISPUTE_INQUIRY),
-    ("warning_closed", Kind.DISPUTE_CLOSED),
-    ("needs_response", Kind.DISPUTE_OPEN),
-    ("under_review", Kind.DISPUTE_UNDER_REVIEW),
-    ("appeal_needs_response", Kind.DISPUTE_OPEN),
-    ("appeal_under_review", Kind.DISPUTE_UNDER_REVIEW),
-    ("won", Kind.DISPUTE_WON),
-    ("lost", Kind.DISPUTE_LOST),
-    ("prevented", Kind.DISPUTE_CLOSED),
+    ("warning_needs_response", Kind.DISPUTE_INQUIRY, "inquiry"),
+    ("warning_under_review", Kind.DISPUTE_INQUIRY, "inquiry"),
+    ("warning_closed", Kind.DISPUTE_CLOSED, "inquiry"),
+    ("needs_response", Kind.DISPUTE_OPEN, "chargeback"),
+    ("under_review", Kind.DISPUTE_UNDER_REVIEW, "chargeback"),
+    ("appeal_needs_response", Kind.DISPUTE_OPEN, "appeal"),
+    ("appeal_under_review", Kind.DISPUTE_UNDER_REVIEW, "appeal"),
+    ("won", Kind.DISPUTE_WON, "chargeback"),
+    ("lost", Kind.DISPUTE_LOST, "chargeback"),
+    ("prevented", Kind.DISPUTE_CLOSED, "chargeback"),
 ]
 
 
-@pytest.mark.parametrize(("status", "kind"), DISPUTES)
-def test_a_dispute_says_what_it_is_now(status, kind):
+@pytest.mark.parametrize(("status", "kind", "phase"), DISPUTES)
+def test_a_dispute_says_what_it_is_now(status, kind, phase):
     (report,) = of_dispute(read(dispute(status=status), shapes.Dispute))
     assert (report.kind, report.amount) == (kind, Money(3000, "USD"))
     assert (report.attempt_ref, report.charge_ref) == (INTENT, CHARGE)
@@ -304,8 +324,33 @@ def test_a_dispute_says_what_it_is_now(status, kind):
         "gateway_status": status,
         "refundable": False,
         "respond_by": MADE_AT + 900_000,
-        "submissions": 0,
+        "evidence_count": 0,
+        "phase": phase,
     }
+
+
+def test_a_dispute_that_the_bank_lets_nobody_answer_has_no_time_to_answer_by():
+    evidence = {"due_by": 0, "submission_count": 2}
+    (report,) = of_dispute(read(dispute(evidence_details=evidence), shapes.Dispute))
+    assert (report.detail.get("respond_by"), report.detail["evidence_count"]) == (None, 2)
+
+
+def test_an_inquiry_may_say_that_its_charge_can_be_refunded():
+    asked = dispute(status="warning_needs_response", is_charge_refundable=True)
+    (report,) = of_dispute(read(asked, shapes.Dispute))
+    assert report.detail["refundable"] is True
+
+
+# A warning
+
+
+def test_an_early_fraud_warning_is_about_a_charge_and_about_no_amount():
+    report = of_warning(read(warning(), shapes.FraudWarning))
+    assert (report.kind, report.object_id) == (Kind.WARNING_EARLY_FRAUD, "issfr_1Counterfoil00000001")
+    assert (report.charge_ref, report.attempt_ref, report.livemode) == (CHARGE, INTENT, False)
+    assert report.amount == NO_MONEY
+    assert report.at == datetime.fromtimestamp(MADE_AT + 80, UTC)
+    assert report.detail == {"fraud_type": "unauthorized_use_of_card", "actionable": True}
 
 
 def test_a_dispute_without_evidence_details_is_read_too():

@@ -217,3 +217,59 @@ def test_a_delivery_that_is_not_there_is_told(service: Service, make):
     assert service.post(f"{PATH}/{endpoint['id']}/deliveries/{EVENT}/replay").status == 404
     assert service.call("DELETE", f"{PATH}/{endpoint['id']}").status == 204
     assert service.get(f"{PATH}/{endpoint['id']}").status == 404
+
+
+def test_a_repeated_request_makes_one_endpoint_and_shows_its_secret_again(service: Service, backend: Backend):
+    asked, key = {"url": backend.url}, "make it once"
+    first, again = (service.post(PATH, asked, idempotency_key=key) for _ in range(2))
+    assert (first.status, again.status, again.json) == (201, 201, first.json)
+    assert again.headers["idempotency-replayed"] == "true"
+    kept = service.rows("SELECT answer FROM idempotency WHERE key = $1", key)
+    assert first.json["secret"] not in str(kept)
+    assert [one["id"] for one in service.get(PATH).json["data"]].count(first.json["id"]) == 1
+    service.call("DELETE", f"{PATH}/{first.json['id']}")
+
+
+def test_a_repeated_rotation_rotates_once(service: Service, make):
+    path = f"{PATH}/{make()['id']}/rotate"
+    first, again = (service.post(path, idempotency_key="rotate it once") for _ in range(2))
+    assert (first.status, again.json["secret"]) == (200, first.json["secret"])
+    other = service.post(path, idempotency_key="rotate it again")
+    assert other.json["secret"] != first.json["secret"]
+
+
+def test_a_repeated_replay_sends_once(service: Service, backend: Backend, make):
+    endpoint = make(types=["payment.created"])
+    payment = service.create()
+    service.eventually(lambda: backend.versions(payment["id"]))
+    [event] = [one["event"] for one in service.get(f"{PATH}/{endpoint['id']}/deliveries").json["data"]]
+    path = f"{PATH}/{endpoint['id']}/deliveries/{event}/replay"
+    first = service.post(path, idempotency_key="replay it once")
+    service.eventually(lambda: len(backend.versions(payment["id"])) == 2)
+    again = service.post(path, idempotency_key="replay it once")
+    assert (again.json, again.headers["idempotency-replayed"]) == (first.json, "true")
+    assert service.get(f"{PATH}/{endpoint['id']}/deliveries/{event}").json["status"] == "delivered"
+    since = {"since": "2020-01-01T00:00:00Z"}
+    counted = [
+        service.post(f"{PATH}/{endpoint['id']}/replay", since, idempotency_key="all of them") for _ in "12"
+    ]
+    assert [one.json for one in counted] == [counted[0].json] * 2
+
+
+def test_a_retry_after_a_crash_finds_what_was_made(service: Service, backend: Backend):
+    """The endpoint and the key were committed together; the answer was not."""
+    asked, key = {"url": backend.url}, "made, and not answered"
+    made = service.post(PATH, asked, idempotency_key=key).json
+    service.run(_unanswered(service, key))
+    again = service.post(PATH, asked, idempotency_key=key)
+    assert (again.status, again.json) == (201, made)
+    assert "idempotency-replayed" not in again.headers
+    service.call("DELETE", f"{PATH}/{made['id']}")
+
+
+async def _unanswered(service: Service, key: str) -> None:
+    async with service.context.db.transaction() as conn:
+        await conn.execute(
+            "UPDATE idempotency SET answer = NULL, status = NULL, leased_until = created_at WHERE key = $1",
+            key,
+        )

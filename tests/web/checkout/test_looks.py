@@ -33,8 +33,8 @@ class Gateway:
         family: Any = None
         return Answer(family, Accepted(ref=number))
 
-    async def ask(self, payment_id: str = "pmt_1") -> Any:
-        outcome = await self.looks.ask(CUSTOMER, payment_id)
+    async def ask(self, payment_id: str = "pmt_1", version: int = 1) -> Any:
+        outcome = await self.looks.ask(CUSTOMER, payment_id, version)
         return outcome.ref if isinstance(outcome, Accepted) else None
 
 
@@ -93,3 +93,12 @@ async def test_a_failure_is_told_to_everybody_and_not_kept(gateway):
         await gateway.ask()
     gateway.error, gateway.now = None, gateway.now + 3
     assert await gateway.ask() == "2"
+
+
+async def test_what_was_said_before_the_payment_changed_is_not_said_again(gateway):
+    assert [await gateway.ask(), await gateway.ask(version=2), await gateway.ask(version=2)] == [
+        "1",
+        "2",
+        "2",
+    ]
+    assert await gateway.ask() == "2"  # one who saw it earlier is told the later word

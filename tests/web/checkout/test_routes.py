@@ -346,3 +346,14 @@ def test_when_the_database_is_away_the_page_says_what_to_do(service):
         assert answer.headers["retry-after"] == "2"
         assert "reload the page" in answer.body.decode()
     assert service.run(get(away, customer, f"{customer.page}/status")).status_code == 503
+
+
+def test_a_decline_that_a_webhook_brings_is_shown_however_soon_the_page_is_reloaded(service):
+    customer = arrive(service, 50_000, "INR")
+    assert customer.get().status == 200
+    order = service.payment(customer.id)["checkout"]["razorpay"]["order_id"]
+    service.pay_razorpay(order, vpa="failure@razorpay")
+    service.until(customer.id, "pending")
+    again = customer.get()
+    assert again.status == 200, again.headers
+    assert service.payment(customer.id)["failure"]["customer_message"] in text_of(again)

@@ -54,6 +54,18 @@ _REASONS = {
 REASONS: Final[Mapping[str, FailureCode]] = {
     reason: ours for ours, reasons in _REASONS.items() for reason in reasons.split()
 }
+# Why a refund is refused: Razorpay has one reason for all of it, so that only its sentence tells (gateways 2.4).
+_SENTENCES: Final = {
+    "fully refunded": FailureCode.ALREADY_REFUNDED,
+    "greater than amount captured": FailureCode.ALREADY_REFUNDED,
+    "greater than the refund": FailureCode.ALREADY_REFUNDED,
+    "enough balance": FailureCode.REFUND_BALANCE_SHORT,
+    "too old": FailureCode.REFUND_TOO_OLD,
+    "6 months": FailureCode.REFUND_TOO_OLD,
+    "six months": FailureCode.REFUND_TOO_OLD,
+    "dispute": FailureCode.REFUND_DISPUTED,
+    "should be captured": FailureCode.REFUND_NOT_ALLOWED,
+}
 # The three classes of error, for a payment that failed without a reason.
 _CODES: Final = {
     "GATEWAY_ERROR": FailureCode.PROCESSING_ERROR,
@@ -69,3 +81,9 @@ def of_payment(reason: str | None, code: str | None) -> FailureCode:
 def of_error(reason: str | None) -> FailureCode:
     """Why a request was refused; GATEWAY_REFUSED where the request itself was not acceptable."""
     return REASONS.get(reason or "") or FailureCode.GATEWAY_REFUSED
+
+
+def of_refusal(reason: str | None, sentence: str) -> FailureCode:
+    """Why a refund was refused, by what is said of it."""
+    said = sentence.lower()
+    return next((ours for part, ours in _SENTENCES.items() if part in said), None) or of_error(reason)

@@ -5,34 +5,31 @@ have decided that this attempt wins. An order cannot be cancelled, and no call b
 order whose answer was lost was never shown to anyone, so another is opened; a capture does nothing the second time.
 """
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
-from counterfoil.domain.call import Repeat, Verb
+from counterfoil.domain.call import Verb
 from counterfoil.domain.errors import AmountNotValidError
 from counterfoil.domain.money import Money, to_wire
 from counterfoil.gateways.base import Accepted, Gateway, Opening, Outcome, Script
-from counterfoil.gateways.http import Http, Request, unwritable
+from counterfoil.gateways.http import Http, unwritable
 from counterfoil.gateways.razorpay import speak
-from counterfoil.gateways.razorpay.answers import judge
+from counterfoil.gateways.razorpay.disputing import Disputes
+from counterfoil.gateways.razorpay.line import REPEAT, Line
 from counterfoil.gateways.razorpay.recovering import Objects
-from counterfoil.gateways.razorpay.shapes import Collection, Order, Payment, Refund
+from counterfoil.gateways.razorpay.refunding import Refunds
+from counterfoil.gateways.razorpay.shapes import Collection, Order, Payment
 from counterfoil.gateways.razorpay.signature import vouches
 from counterfoil.gateways.razorpay.translate import (
     ATTEMPT_LABEL,
     NAME,
     PAYMENT_LABEL,
-    REFUND_LABEL,
-    labelled,
     of_order,
     of_payment,
-    of_refund,
 )
 from counterfoil.gateways.wire import agree, decode, labels, url
 
@@ -60,15 +57,12 @@ SCRIPT: Final = Script(
 
 # What Razorpay keeps of notes (gateways 2.2). A receipt may have forty characters; our attempt ids have thirty.
 NOTES: Final[Mapping[str, int]] = {"pairs": 15, "key": 256, "value": 256}
-# The most that a list gives at once; a payment with more refunds than that is beyond any rule of ours.
-PAGE: Final = 100
 # An authorised payment may stand at most five days before it is given back, in minutes (gateways 2.2).
 MAX_HOLD_MINUTES: Final = 7200
 
 _NAMES: Final = {
     Verb.OPEN: "orders.create",
     Verb.CAPTURE: "payments.capture",
-    Verb.REFUND: "payments.refund",
 }
 
 
@@ -76,7 +70,8 @@ def connect(
     http: Http, *, account_id: str, mode: str, base_url: str = BASE_URL, key_id: str, key_secret: str
 ) -> Gateway:
     """Razorpay for one account and mode ("sandbox" or "live")."""
-    calls = Calls(http, account_id=account_id, base_url=base_url, key_id=key_id, key_secret=key_secret)
+    line = Line(http, account_id=account_id, base_url=base_url, key_id=key_id, key_secret=key_secret)
+    calls = Calls(line, key_secret=key_secret)
     return Gateway(
         name=NAME,
         account_id=account_id,
@@ -85,27 +80,21 @@ def connect(
         speak=speak,
         script=SCRIPT if base_url == BASE_URL else Script.of_one_origin(url(base_url, "checkout.js")),
         vouch=calls,
-        refunds=calls,
-        recover=Objects(http, account_id=account_id, base_url=base_url, key_id=key_id, key_secret=key_secret),
+        refunds=Refunds(line),
+        disputes=Disputes(line),
+        recover=Objects(line),
         public_key=key_id,
     )
 
 
 class Calls:
-    """Collect, Vouch and Refunds of `gateways.base`."""
+    """Collect and Vouch of `gateways.base`."""
 
-    repeat: Mapping[Verb, Repeat] = {
-        Verb.OPEN: Repeat.HARMLESS,
-        Verb.CAPTURE: Repeat.SINGLE_SHOT,
-        Verb.REFUND: Repeat.KEYED,
-    }
+    repeat = REPEAT
 
-    def __init__(self, http: Http, *, account_id: str, base_url: str, key_id: str, key_secret: str) -> None:
-        self._http = http
-        self._account_id = account_id
-        self._base = base_url
+    def __init__(self, line: Line, *, key_secret: str) -> None:
+        self._line = line
         self._key_secret = key_secret.encode()
-        self._headers = {"Authorization": f"Basic {b64encode(f'{key_id}:{key_secret}'.encode()).decode()}"}
 
     async def open(self, opening: Opening, *, key: str) -> Outcome:  # noqa: ARG002  Razorpay takes no key here
         try:
@@ -139,39 +128,13 @@ class Calls:
             Verb.CAPTURE, path, asked, lambda body: _captured(ref, charge_ref, asked, body)
         )
 
-    async def refund(self, charge_ref: str, amount: Money, *, reference: str, key: str) -> Outcome:
-        """Give money back at normal speed. The one call of Razorpay's with a key, in a header of its own (gateways 2.4)."""
-        try:
-            asked = {
-                "amount": to_wire(NAME, amount),
-                "speed": "normal",
-                "receipt": reference,
-                "notes": {REFUND_LABEL: reference},
-            }
-        except AmountNotValidError as error:
-            return unwritable(error)
-        path = ("payments", charge_ref, "refund")
-        return await self._post(
-            Verb.REFUND,
-            path,
-            asked,
-            lambda body: _refunded(charge_ref, decode(body, Refund), body),
-            {"X-Refund-Idempotency": key},
-        )
-
-    async def find_refund(self, charge_ref: str, *, reference: str) -> Outcome:
-        path = ("payments", charge_ref, "refunds")
-        return await self._get(
-            "payments.refunds", path, {"count": PAGE}, lambda body: _found_refund(charge_ref, reference, body)
-        )
-
     async def look_up(self, ref: str) -> Outcome:
         """The order, and every payment tried on it."""
-        seen = await self._get("orders.retrieve", ("orders", ref), {}, lambda body: _order(ref, body))
+        seen = await self._line.get("orders.retrieve", ("orders", ref), {}, lambda body: _order(ref, body))
         if not isinstance(seen, Accepted):
             return seen
         path = ("orders", ref, "payments")
-        tries = await self._get("orders.payments", path, {}, lambda body: _payments(ref, body))
+        tries = await self._line.get("orders.payments", path, {}, lambda body: _payments(ref, body))
         if not isinstance(tries, Accepted):
             return tries
         return replace(seen, reports=(*seen.reports, *tries.reports))
@@ -179,42 +142,15 @@ class Calls:
     async def find(self, opening: Opening, *, since: datetime) -> Outcome:  # noqa: ARG002  a receipt is found at any age
         """The order of an opening, by our id in its receipt."""
         query = {"receipt": opening.reference}
-        return await self._get("orders.list", ("orders",), query, lambda body: _found(opening, body))
+        return await self._line.get("orders.list", ("orders",), query, lambda body: _found(opening, body))
 
     def vouch(self, ref: str, charge_ref: str, signature: str) -> bool:
         return vouches(ref, charge_ref, signature, key_secret=self._key_secret)
 
     async def _post(
-        self,
-        verb: Verb,
-        path: tuple[str, ...],
-        body: Mapping[str, Any],
-        read: Callable[[bytes], Outcome],
-        more: Mapping[str, str] = MappingProxyType({}),
+        self, verb: Verb, path: tuple[str, ...], body: Mapping[str, Any], read: Callable[[bytes], Outcome]
     ) -> Outcome:
-        request = Request(
-            gateway=NAME,
-            account_id=self._account_id,
-            call=_NAMES[verb],
-            method="POST",
-            url=url(self._base, "v1", *path),
-            headers={**self._headers, "Content-Type": "application/json", **more},
-            body=msgspec.json.encode(body),
-        )
-        return await self._http.ask(request, judge(read), repeat=self.repeat[verb])
-
-    async def _get(
-        self, call: str, path: tuple[str, ...], query: Mapping[str, Any], read: Callable[[bytes], Outcome]
-    ) -> Outcome:
-        request = Request(
-            gateway=NAME,
-            account_id=self._account_id,
-            call=call,
-            method="GET",
-            url=url(self._base, "v1", *path, query=query),
-            headers=self._headers,
-        )
-        return await self._http.ask(request, judge(read))
+        return await self._line.send(_NAMES[verb], path, msgspec.json.encode(body), read, verb=verb)
 
 
 def _opened(opening: Opening, body: bytes) -> Accepted:
@@ -236,18 +172,6 @@ def _captured(ref: str, charge_ref: str, asked: Mapping[str, Any], body: bytes) 
     agree("order", ref, payment.order_id)
     agree("amount", asked, {"amount": payment.amount, "currency": payment.currency})
     return Accepted(ref=ref, reports=of_payment(payment), raw=body)
-
-
-def _refunded(charge_ref: str, refund: Refund, body: bytes) -> Accepted:
-    agree("payment", charge_ref, refund.payment_id)
-    return Accepted(ref=refund.id, reports=of_refund(refund, None), raw=body)
-
-
-def _found_refund(charge_ref: str, reference: str, body: bytes) -> Accepted:
-    for refund in decode(body, Collection[Refund]).items:
-        if labelled(refund.notes, REFUND_LABEL) == reference:
-            return _refunded(charge_ref, refund, body)
-    return Accepted(raw=body)
 
 
 def _order(ref: str, body: bytes) -> Accepted:

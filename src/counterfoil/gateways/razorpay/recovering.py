@@ -2,10 +2,9 @@
 
 A list is narrowed by when its objects were made, not by when they changed. So each is read twice: often, for what is
 new; and now and then far back, for what took days to change. What is not settled here is asked about besides, one by
-one. Orders need no reading: what comes of one, its payments tell.
+one: a dispute, which takes months, by that alone. Orders need no reading: what comes of one, its payments tell.
 """
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -23,14 +22,11 @@ from counterfoil.gateways.base import (
     Unknown,
     UnreadableEventError,
 )
-from counterfoil.gateways.http import Http, Request
-from counterfoil.gateways.razorpay.answers import judge
-from counterfoil.gateways.razorpay.shapes import Collection, Entity, Payment, Refund
-from counterfoil.gateways.razorpay.translate import NAME, of_payment, of_refund
-from counterfoil.gateways.wire import decode, url
+from counterfoil.gateways.razorpay.line import PAGE, Line
+from counterfoil.gateways.razorpay.shapes import Collection, Dispute, Entity, Payment, Refund
+from counterfoil.gateways.razorpay.translate import of_dispute, of_payment, of_refund
+from counterfoil.gateways.wire import decode
 
-# The most that a list gives at once (gateways 2.8).
-PAGE: Final = 100
 # Two thousand objects held at once; a window with more is asked for in parts.
 MAX_PAGES: Final = 20
 # As often as Stripe's events; a customer in the middle of a bank's page changes within a quarter of an hour.
@@ -60,11 +56,17 @@ def _refund(raw: msgspec.Raw) -> tuple[Report, ...]:
     return of_refund(decode(raw, Refund), None)
 
 
+def _dispute(raw: msgspec.Raw) -> tuple[Report, ...]:
+    return of_dispute(decode(raw, Dispute), None)
+
+
 _PAYMENTS: Final = Roll("payments", {"expand[]": "card"}, _payment)
 _REFUNDS: Final = Roll("refunds", {}, _refund)
+_DISPUTES: Final = Roll("disputes", {}, _dispute)
 _ROLLS: Final[Mapping[str, Roll]] = {
     "payments": _PAYMENTS,
     "refunds": _REFUNDS,
+    "disputes": _DISPUTES,
     "late payments": _PAYMENTS,
     "late refunds": _REFUNDS,
 }
@@ -76,13 +78,13 @@ class Objects:
     listings: Sequence[Listing] = (
         Listing(name="payments", every=EVERY, overlap=OVERLAP),
         Listing(name="refunds", every=EVERY, overlap=OVERLAP),
+        Listing(name="disputes", every=EVERY, overlap=OVERLAP),
         Listing(name="late payments", every=EVERY_LATE, overlap=LATE_PAYMENTS),
         Listing(name="late refunds", every=EVERY_LATE, overlap=LATE_REFUNDS),
     )
 
-    def __init__(self, http: Http, *, account_id: str, base_url: str, key_id: str, key_secret: str) -> None:
-        self._http, self._account_id, self._base = http, account_id, base_url
-        self._headers = {"Authorization": f"Basic {b64encode(f'{key_id}:{key_secret}'.encode()).decode()}"}
+    def __init__(self, line: Line) -> None:
+        self._line = line
 
     async def read(self, name: str, *, since: datetime, until: datetime) -> Listed | Refused | Unknown:
         """Every page of the window. Its end is fixed, so that what comes late can only push objects to a page that is
@@ -110,15 +112,7 @@ class Objects:
                 found.setdefault(entity.id, _found(of, entity, item))
             return Accepted(ref=entities[-1].id if len(items) == PAGE else None)
 
-        request = Request(
-            gateway=NAME,
-            account_id=self._account_id,
-            call=f"{of.path}.list",
-            method="GET",
-            url=url(self._base, "v1", of.path, query={**of.query, **window}),
-            headers=self._headers,
-        )
-        return await self._http.ask(request, judge(read))
+        return await self._line.get(f"{of.path}.list", (of.path,), {**of.query, **window}, read)
 
 
 def _found(of: Roll, entity: Entity, item: msgspec.Raw) -> Found:

@@ -77,6 +77,24 @@ class Refund(msgspec.Struct):
     notes: Notes = None
 
 
+class Asked(msgspec.Struct):
+    """What a refund was asked for with, as far as its answer must agree with it."""
+
+    amount: int
+
+
+class Uploaded(msgspec.Struct):
+    """A document that Razorpay keeps."""
+
+    id: Id
+
+
+class Submission(msgspec.Struct):
+    """The evidence of a dispute. Its amount is not to be relied on (gateways 2.5)."""
+
+    submitted_at: UnixTime | None = None
+
+
 class Dispute(msgspec.Struct):
     id: Id
     amount: Minor
@@ -85,6 +103,7 @@ class Dispute(msgspec.Struct):
     status: Literal["open", "under_review", "won", "lost", "closed"]
     created_at: UnixTime
     amount_deducted: Minor = 0
+    evidence: Submission | None = None
     phase: str | None = None
     reason_code: str | None = None
     respond_by: UnixTime | None = None

@@ -116,6 +116,7 @@ def of_refund(refund: Refund, payment: Payment | None, at: datetime | None = Non
             attempt_ref=payment.order_id if payment else None,
             charge_ref=refund.payment_id,
             detail=known(
+                refund=labelled(refund.notes, REFUND_LABEL),
                 arn=_bank_reference(refund),
                 failure=failed,
                 speed_requested=refund.speed_requested,
@@ -140,7 +141,10 @@ def of_downtime(downtime: Downtime) -> Trouble:
 
 
 def of_dispute(dispute: Dispute, payment: Payment | None, at: datetime | None = None) -> tuple[Report, ...]:
-    """What a dispute says of its state, and of the money it took: Razorpay deducts when the dispute is lost."""
+    """What a dispute says of its state, and of the money it took: Razorpay deducts when the dispute is lost.
+
+    While it stands Razorpay refunds nothing of the payment, whatever its phase.
+    """
     inquiry = dispute.phase in _INQUIRY_PHASES and dispute.status in _UNDECIDED
     state = _of_dispute(
         Kind.DISPUTE_INQUIRY if inquiry else _DISPUTE[dispute.status], dispute, dispute.amount, payment, at
@@ -165,6 +169,8 @@ def _of_dispute(
             gateway_status=dispute.status,
             phase=dispute.phase,
             respond_by=dispute.respond_by,
+            refundable=False,
+            evidence_count=int(bool(dispute.evidence and dispute.evidence.submitted_at)),
         ),
     )
 

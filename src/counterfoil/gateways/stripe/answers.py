@@ -91,15 +91,22 @@ def _declined(answer: Answer) -> Declined:
 
 
 def _refused(answer: Answer, complaint: Complaint, verb: Verb | None) -> Refused:
+    code = _BY_STATUS.get(HTTPStatus(answer.status)) or _why(complaint, verb)
     return Refused(
-        code=_BY_STATUS.get(HTTPStatus(answer.status)) or failures.of_error(complaint.code),
+        code=code,
         gateway_code=_word(complaint, answer.status),
         message=plain(complaint.message or f"Stripe answered {answer.status}"),
         status=answer.status,
         retry_after_s=retry_after_s(answer),
-        already=_already(complaint, verb),
+        already=code is FailureCode.ALREADY_REFUNDED or _already(complaint, verb),
         raw=redacted(answer.body),
     )
+
+
+def _why(complaint: Complaint, verb: Verb | None) -> FailureCode:
+    if verb is Verb.REFUND:
+        return failures.of_refusal(complaint.code, complaint.message or "")
+    return failures.of_error(complaint.code)
 
 
 def _already(complaint: Complaint, verb: Verb | None) -> bool:

@@ -48,6 +48,7 @@ READ: Final[Mapping[str, tuple[Kind, ...]]] = {
     "charge.dispute.funds_withdrawn": (*_DISPUTE, Kind.DISPUTE_WITHDRAWN),
     "charge.dispute.funds_reinstated": (*_DISPUTE, *_DISPUTE_MONEY, *_DISPUTE_END),
     "charge.dispute.closed": (*_DISPUTE_MONEY, *_DISPUTE_END),
+    "radar.early_fraud_warning.created": (Kind.WARNING_EARLY_FRAUD,),
 }
 
 _IGNORED_BECAUSE = {
@@ -94,8 +95,11 @@ _IGNORED_BECAUSE = {
         source.mandate_notification source.refund_attributes_required source.transaction.created
         source.transaction.updated
     """,
-    "A warning or a review moves no money; act on it at Stripe, and what comes of it is reported.": """
-        radar.early_fraud_warning.created radar.early_fraud_warning.updated review.closed review.opened
+    "The warning itself was told when it was made; only whether it is still to be acted on changes.": """
+        radar.early_fraud_warning.updated
+    """,
+    "A review moves no money; act on it at Stripe, and what comes of it is reported.": """
+        review.closed review.opened
     """,
     "For platforms on Stripe Connect; Counterfoil takes payments for its own account.": """
         account.application.authorized account.application.deauthorized application_fee.created

@@ -1,4 +1,4 @@
-"""Why Stripe, or the issuing bank behind it, said no: its codes in our words.
+"""Why Stripe, or the issuing bank behind it, said no to a payment or a refund: its codes in our words.
 
 Sources: the decline codes and error codes of Stripe's own SDKs; what may be retried, gateways 1.3.
 """
@@ -60,6 +60,20 @@ _ERRORS = {
     FailureCode.MERCHANT_SETUP: """account_invalid api_key_expired livemode_mismatch platform_account_required
         platform_api_key_expired secret_key_required testmode_charges_only tls_version_unsupported""",
     FailureCode.FRAUD_SUSPECTED: "anomalous_money_movement_request request_blocked",
+    FailureCode.REFUND_BALANCE_SHORT: "balance_insufficient",
+    FailureCode.REFUND_DISPUTED: "charge_disputed refund_disputed_payment",
+    FailureCode.REFUND_NOT_ALLOWED: "charge_not_refundable",
+    FailureCode.ALREADY_REFUNDED: "charge_already_refunded",
+}
+# Refusals of a refund that have no code of their own: what Stripe's sentence says.
+_SENTENCES = {
+    "greater than unrefunded amount": FailureCode.ALREADY_REFUNDED,
+    "insufficient funds in": FailureCode.REFUND_BALANCE_SHORT,
+}
+# Why a refund that was accepted came back, where that is more than that it did (gateways 1.6).
+_CAME_BACK = {
+    "charge_for_pending_refund_disputed": FailureCode.REFUND_DISPUTED,
+    "insufficient_funds": FailureCode.REFUND_BALANCE_SHORT,
 }
 
 
@@ -79,3 +93,15 @@ def of_decline(code: str | None, decline_code: str | None) -> FailureCode:
 def of_error(code: str | None) -> FailureCode:
     """Why a request was refused; GATEWAY_REFUSED where the request itself was not acceptable."""
     return ERRORS.get(code or "") or FailureCode.GATEWAY_REFUSED
+
+
+def of_refusal(code: str | None, sentence: str) -> FailureCode:
+    """Why a refund was refused; by its sentence where Stripe has no code for the reason."""
+    said = sentence.lower()
+    told = next((ours for part, ours in _SENTENCES.items() if part in said), None)
+    return of_error(code) if code or told is None else told
+
+
+def of_refund(reason: str | None) -> FailureCode:
+    """Why a refund failed, or came back days later."""
+    return _CAME_BACK.get(reason or "", FailureCode.OTHER)

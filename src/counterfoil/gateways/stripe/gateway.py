@@ -1,47 +1,31 @@
 """The calls to Stripe: open, confirm, capture and cancel a PaymentIntent, and read it.
 
 An intent is always made unconfirmed, and confirmed by its id in a second call: so its id is committed before money can
-move. Every POST carries an idempotency key, which makes all four of them `keyed` (gateways 1.2, 1.4, 8).
+move. Every POST carries an idempotency key, which makes all of them `keyed` (gateways 1.2, 1.4, 8).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from counterfoil.domain.call import Repeat, Verb
 from counterfoil.domain.errors import AmountNotValidError
 from counterfoil.domain.fact import Report
 from counterfoil.domain.money import Money, to_wire
-from counterfoil.gateways.base import (
-    Accepted,
-    Gateway,
-    Method,
-    Opening,
-    Outcome,
-    Script,
-    Unknown,
-    UnreadableEventError,
-)
-from counterfoil.gateways.http import Http, Request, unwritable
+from counterfoil.gateways.base import Accepted, Gateway, Method, Opening, Outcome, Script
+from counterfoil.gateways.http import Http, unwritable
 from counterfoil.gateways.stripe import form, speak
-from counterfoil.gateways.stripe.answers import accepted, judge
+from counterfoil.gateways.stripe.answers import accepted
+from counterfoil.gateways.stripe.disputing import Disputes
+from counterfoil.gateways.stripe.line import Line
 from counterfoil.gateways.stripe.recovering import Events
-from counterfoil.gateways.stripe.shapes import Charge, Intent, Page, Refund
-from counterfoil.gateways.stripe.translate import (
-    ATTEMPT_LABEL,
-    NAME,
-    PAYMENT_LABEL,
-    REFUND_LABEL,
-    of_charge,
-    of_refund,
-)
+from counterfoil.gateways.stripe.refunding import Refunds
+from counterfoil.gateways.stripe.shapes import Charge, Intent, Page
+from counterfoil.gateways.stripe.translate import ATTEMPT_LABEL, NAME, PAYMENT_LABEL, of_charge
 from counterfoil.gateways.wire import agree, decode, labels, plain, url
 
 BASE_URL: Final = "https://api.stripe.com"
-# Answers keep this shape whatever the account's own default is; shapes.py was written against it.
-VERSION: Final = "2026-10-28.endive"
-
 # Stripe.js, and what Stripe asks a page to allow it: its own frames, and the bank's page inside one of them.
 SCRIPT: Final = Script(
     "https://js.stripe.com/v3/",
@@ -57,10 +41,6 @@ SCRIPT: Final = Script(
 METADATA: Final[Mapping[str, int]] = {"pairs": 50, "key": 40, "value": 500}
 DESCRIPTION_CHARS: Final = 1000
 
-# A list gives at most a hundred at a time.
-PAGE: Final = 100
-# Five thousand objects: a shop with more in one hour is asked again later, and nothing is taken for absent.
-MAX_PAGES: Final = 50
 # Where an intent whose answer was lost is looked for: clocks differ, and a call may have waited before it was sent.
 FIND_BEFORE: Final = timedelta(minutes=5)
 FIND_AFTER: Final = timedelta(hours=1)
@@ -70,16 +50,15 @@ _NAMES: Final = {
     Verb.CONFIRM: "payment_intents.confirm",
     Verb.CAPTURE: "payment_intents.capture",
     Verb.CANCEL: "payment_intents.cancel",
-    Verb.REFUND: "refunds.create",
 }
-T = TypeVar("T", Charge, Intent, Refund)
 
 
 def connect(
     http: Http, *, account_id: str, mode: str, base_url: str = BASE_URL, secret_key: str, publishable_key: str
 ) -> Gateway:
     """Stripe for one account and mode ("sandbox" or "live")."""
-    calls = Calls(http, account_id=account_id, live=mode == "live", base_url=base_url, secret_key=secret_key)
+    line = Line(http, account_id=account_id, live=mode == "live", base_url=base_url, secret_key=secret_key)
+    calls = Calls(line)
     return Gateway(
         name=NAME,
         account_id=account_id,
@@ -87,8 +66,9 @@ def connect(
         collect=calls,
         confirm=calls,
         cancel=calls,
-        refunds=calls,
-        recover=Events(http, account_id=account_id, base_url=base_url, headers=_headers(secret_key)),
+        refunds=Refunds(line),
+        disputes=Disputes(line),
+        recover=Events(http, account_id=account_id, base_url=base_url, headers=line.headers),
         speak=speak,
         script=SCRIPT if base_url == BASE_URL else Script.of_one_origin(url(base_url, "js")),
         public_key=publishable_key,
@@ -96,16 +76,12 @@ def connect(
 
 
 class Calls:
-    """Collect, Confirm, Cancel and Refunds of `gateways.base`."""
+    """Collect, Confirm and Cancel of `gateways.base`."""
 
     repeat: Mapping[Verb, Repeat] = dict.fromkeys(Verb, Repeat.KEYED)
 
-    def __init__(self, http: Http, *, account_id: str, live: bool, base_url: str, secret_key: str) -> None:
-        self._http = http
-        self._account_id = account_id
-        self._live = live
-        self._base = base_url
-        self._headers = _headers(secret_key)
+    def __init__(self, line: Line) -> None:
+        self._line = line
 
     async def open(self, opening: Opening, *, key: str) -> Outcome:
         try:
@@ -166,36 +142,9 @@ class Calls:
         path = ("payment_intents", ref, "cancel")
         return await self._post(Verb.CANCEL, path, params, key, lambda body: self._told(ref, body))
 
-    async def refund(self, charge_ref: str, amount: Money, *, reference: str, key: str) -> Outcome:
-        try:
-            params: Mapping[str, form.Value] = {
-                "charge": charge_ref,
-                "amount": to_wire(NAME, amount),
-                "metadata": {REFUND_LABEL: reference},
-            }
-        except AmountNotValidError as error:
-            return unwritable(error)
-        return await self._post(
-            Verb.REFUND,
-            ("refunds",),
-            params,
-            key,
-            lambda body: _refunded(charge_ref, decode(body, Refund), body),
-        )
-
-    async def find_refund(self, charge_ref: str, *, reference: str) -> Outcome:
-        found: list[Accepted] = []
-
-        def keep(refund: Refund) -> None:
-            if (refund.metadata or {}).get(REFUND_LABEL) == reference:
-                found.append(_refunded(charge_ref, refund, b""))
-
-        listed = await self._list("refunds", {"charge": charge_ref}, Page[Refund], keep)
-        return found[0] if found else listed
-
     async def look_up(self, ref: str) -> Outcome:
         """The intent, and every charge tried on it: the intent itself names only the latest."""
-        seen = await self._get(
+        seen = await self._line.get(
             "payment_intents.retrieve",
             ("payment_intents", ref),
             {"expand[0]": "latest_charge.balance_transaction"},
@@ -209,7 +158,7 @@ class Calls:
         def keep(charge: Charge) -> None:
             others.extend(of_charge(charge) if charge.id not in told else ())
 
-        listed = await self._list("charges", {"payment_intent": ref}, Page[Charge], keep)
+        listed = await self._line.list("charges", {"payment_intent": ref}, Page[Charge], keep)
         return replace(seen, reports=(*seen.reports, *others)) if isinstance(listed, Accepted) else listed
 
     async def find(self, opening: Opening, *, since: datetime) -> Outcome:
@@ -225,7 +174,7 @@ class Calls:
                 self._same(opening, intent)
                 found.append(accepted(intent, b""))
 
-        listed = await self._list("payment_intents", window, Page[Intent], keep)
+        listed = await self._line.list("payment_intents", window, Page[Intent], keep)
         return found[0] if found else listed
 
     def _opened(self, opening: Opening, body: bytes) -> Outcome:
@@ -237,13 +186,13 @@ class Calls:
         """Raise UnreadableEventError unless this is the intent that the opening asked for."""
         agree("amount", to_wire(NAME, opening.amount), intent.amount)
         agree("currency", opening.amount.currency.lower(), intent.currency)
-        agree("livemode", self._live, intent.livemode)
+        agree("livemode", self._line.live, intent.livemode)
         agree("our reference", opening.reference, _reference(intent))
 
     def _told(self, ref: str, body: bytes, charge_ref: str | None = None) -> Outcome:
         intent = decode(body, Intent)
         agree("id", ref, intent.id)
-        agree("livemode", self._live, intent.livemode)
+        agree("livemode", self._line.live, intent.livemode)
         told = accepted(intent, body)
         if charge_ref is not None:
             agree("charge", {charge_ref}, {report.charge_ref for report in told.reports})
@@ -257,66 +206,8 @@ class Calls:
         key: str,
         read: Callable[[bytes], Outcome],
     ) -> Outcome:
-        request = Request(
-            gateway=NAME,
-            account_id=self._account_id,
-            call=_NAMES[verb],
-            method="POST",
-            url=url(self._base, "v1", *path),
-            headers=self._headers
-            | {"Idempotency-Key": key, "Content-Type": "application/x-www-form-urlencoded"},
-            body=form.encode(params),
-        )
-        return await self._http.ask(request, judge(read, verb), repeat=self.repeat[verb])
-
-    async def _get(
-        self, call: str, path: tuple[str, ...], query: Mapping[str, Any], read: Callable[[bytes], Outcome]
-    ) -> Outcome:
-        request = Request(
-            gateway=NAME,
-            account_id=self._account_id,
-            call=call,
-            method="GET",
-            url=url(self._base, "v1", *path, query=query),
-            headers=self._headers,
-        )
-        return await self._http.ask(request, judge(read))
-
-    async def _list(
-        self, noun: str, query: Mapping[str, Any], shape: type[Page[T]], keep: Callable[[T], None]
-    ) -> Outcome:
-        """Give every object of a list to `keep`, page by page. Unknown where there are more than can be read.
-
-        Between pages the outcome's ref is where the next one begins; after the last it is None.
-        """
-
-        def read(body: bytes) -> Outcome:
-            page = decode(body, shape)
-            for row in page.data:
-                keep(row)
-            if page.has_more and not page.data:
-                raise UnreadableEventError("an empty page that is not the last")
-            return Accepted(ref=page.data[-1].id if page.has_more else None)
-
-        after = None
-        for _ in range(MAX_PAGES):
-            query_here = {**query, "limit": PAGE, "starting_after": after}
-            outcome = await self._get(f"{noun}.list", (noun,), query_here, read)
-            if not isinstance(outcome, Accepted) or outcome.ref is None:
-                return outcome
-            after = outcome.ref
-        return Unknown(message=f"Stripe lists more than {MAX_PAGES * PAGE} {noun}; not all were read.")
-
-
-def _refunded(charge_ref: str, refund: Refund, body: bytes) -> Accepted:
-    agree("charge", charge_ref, refund.charge)
-    return Accepted(ref=refund.id, reports=(of_refund(refund),), raw=body)
+        return await self._line.post(_NAMES[verb], path, form.encode(params), read, verb=verb, key=key)
 
 
 def _reference(intent: Intent) -> str | None:
     return (intent.metadata or {}).get(ATTEMPT_LABEL)
-
-
-def _headers(secret_key: str) -> dict[str, str]:
-    """What every call carries."""
-    return {"Authorization": f"Bearer {secret_key}", "Stripe-Version": VERSION}

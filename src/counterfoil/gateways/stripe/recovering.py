@@ -18,12 +18,12 @@ from counterfoil.gateways.stripe.translate import NAME
 from counterfoil.gateways.wire import decode, url
 
 # Together, every type that yields facts (events.READ).
-GROUPS: Final = ("payment_intent.*", "charge.*", "refund.*")
+GROUPS: Final = ("payment_intent.*", "charge.*", "refund.*", "radar.early_fraud_warning.*")
 # A list gives at most a hundred at a time; events of these types are a few kilobytes each.
 PAGE: Final = 100
 # Two thousand events, some ten megabytes, held at once; a window with more is asked for in parts.
 MAX_PAGES: Final = 20
-# Half the patience of whoever waits for a payment that only an event can settle, at a cost of three calls.
+# Half the patience of whoever waits for a payment that only an event can settle, at a cost of four calls.
 EVERY: Final = timedelta(minutes=3)
 # Events become visible out of the order of their making, by seconds as a rule.
 OVERLAP: Final = timedelta(minutes=10)

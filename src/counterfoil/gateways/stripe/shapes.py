@@ -173,6 +173,18 @@ class Dispute(msgspec.Struct, tag_field="object", tag="dispute"):
     reason: str | None = None
 
 
+class FraudWarning(msgspec.Struct, tag_field="object", tag="radar.early_fraud_warning"):
+    """What an issuer suspects, before any dispute."""
+
+    id: Id
+    charge: Id
+    created: UnixTime
+    actionable: bool | None = None
+    fraud_type: str | None = None
+    livemode: bool | None = None
+    payment_intent: Id | None = None
+
+
 class Page(msgspec.Struct, Generic[T]):
     """One page of a list, newest first."""
 
@@ -212,7 +224,7 @@ class Envelope(msgspec.Struct):
 
 
 class EventData(msgspec.Struct):
-    object: Intent | Charge | Refund | Dispute
+    object: Intent | Charge | Refund | Dispute | FraudWarning
 
 
 class EventId(msgspec.Struct):

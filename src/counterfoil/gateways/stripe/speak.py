@@ -8,9 +8,17 @@ from typing import Final
 from counterfoil.domain.fact import Kind, Report
 from counterfoil.gateways.base import Event, Headers, UnreadableEventError
 from counterfoil.gateways.stripe.events import IGNORED, NOT_KNOWN, READ
-from counterfoil.gateways.stripe.shapes import Charge, Envelope, EventData, EventId, Intent, Refund
+from counterfoil.gateways.stripe.shapes import (
+    Charge,
+    Dispute,
+    Envelope,
+    EventData,
+    EventId,
+    Intent,
+    Refund,
+)
 from counterfoil.gateways.stripe.signature import verify
-from counterfoil.gateways.stripe.translate import of_charge, of_dispute, of_intent, of_refund
+from counterfoil.gateways.stripe.translate import of_charge, of_dispute, of_intent, of_refund, of_warning
 from counterfoil.gateways.wire import decode, moment, plain
 
 __all__ = ["dedupe_key", "read", "verify"]
@@ -55,8 +63,10 @@ def _reports(envelope: Envelope) -> tuple[Report, ...]:
             return of_charge(charge, at, given_back=envelope.type == "charge.expired")
         case Refund() as refund:
             return (of_refund(refund, at, livemode=envelope.livemode),)
-        case dispute:
+        case Dispute() as dispute:
             return of_dispute(dispute, at, moved=_MOVES.get(envelope.type))
+        case warning:
+            return (of_warning(warning, at),)
 
 
 def _typed(event_type: str, reports: Iterable[Report]) -> Iterable[Report]:

@@ -11,8 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from counterfoil.domain.fact import Kind, Report
-from counterfoil.domain.failure import FailureCode
-from counterfoil.domain.money import Money
+from counterfoil.domain.money import NO_MONEY, Money
 from counterfoil.gateways.base import UnreadableEventError
 from counterfoil.gateways.stripe import failures
 from counterfoil.gateways.stripe.shapes import (
@@ -21,6 +20,7 @@ from counterfoil.gateways.stripe.shapes import (
     Charge,
     Dispute,
     DisputeStatus,
+    FraudWarning,
     Intent,
     IntentStatus,
     Method,
@@ -167,7 +167,7 @@ def _charge_kind(charge: Charge, *, given_back: bool) -> Kind:
 
 def of_refund(refund: Refund, at: datetime | None = None, *, livemode: bool | None = None) -> Report:
     """What a refund says of itself. Succeeded is not final: it may still fail days later (gateways 1.6)."""
-    failed = FailureCode.OTHER.slug if _REFUND[refund.status] is Kind.REFUND_FAILED else None
+    failed = _REFUND[refund.status] is Kind.REFUND_FAILED
     return Report(
         kind=_REFUND[refund.status],
         object_id=refund.id,
@@ -177,11 +177,12 @@ def of_refund(refund: Refund, at: datetime | None = None, *, livemode: bool | No
         charge_ref=refund.charge,
         livemode=livemode,
         detail=known(
+            refund=(refund.metadata or {}).get(REFUND_LABEL),
             arn=_bank_reference(refund),
             reason=refund.reason,
             pending_reason=refund.pending_reason,
-            failure=failed,
-            gateway_code=refund.failure_reason,
+            failure=failures.of_refund(refund.failure_reason).slug if failed else None,
+            failure_reason=refund.failure_reason,
         ),
     )
 
@@ -217,10 +218,32 @@ def _of_dispute(dispute: Dispute, kind: Kind, at: datetime | None, detail: Detai
             reason=dispute.reason,
             gateway_status=dispute.status,
             refundable=dispute.is_charge_refundable,
-            respond_by=evidence.due_by if evidence else None,
-            submissions=evidence.submission_count if evidence else None,
+            phase=_phase(dispute),
+            respond_by=(evidence.due_by or None) if evidence else None,
+            evidence_count=evidence.submission_count if evidence else None,
         )
         | detail,
+    )
+
+
+def _phase(dispute: Dispute) -> str:
+    """Which round it is; Stripe says so in its status."""
+    if dispute.status in {"warning_needs_response", "warning_under_review", "warning_closed"}:
+        return "inquiry"
+    return "appeal" if dispute.status in {"appeal_needs_response", "appeal_under_review"} else "chargeback"
+
+
+def of_warning(warning: FraudWarning, at: datetime | None = None) -> Report:
+    """That the issuer suspects fraud: a dispute will follow as a rule, and a refund now may prevent it."""
+    return Report(
+        kind=Kind.WARNING_EARLY_FRAUD,
+        object_id=warning.id,
+        amount=NO_MONEY,
+        at=at or moment(warning.created),
+        attempt_ref=warning.payment_intent,
+        charge_ref=warning.charge,
+        livemode=warning.livemode,
+        detail=known(fraud_type=warning.fraud_type, actionable=warning.actionable),
     )
 
 

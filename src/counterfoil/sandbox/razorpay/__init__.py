@@ -12,6 +12,8 @@ from counterfoil.sandbox.plug import Plug
 from counterfoil.sandbox.razorpay import (
     checkout,
     control,
+    disputes,
+    disputing,
     downtimes,
     orders,
     paying,
@@ -19,7 +21,15 @@ from counterfoil.sandbox.razorpay import (
     refunding,
     refunds,
 )
-from counterfoil.sandbox.razorpay.account import ORDER, PAYMENT, REFUND, Account
+from counterfoil.sandbox.razorpay.account import (
+    ADJUSTMENT,
+    DISPUTE,
+    DOCUMENT,
+    ORDER,
+    PAYMENT,
+    REFUND,
+    Account,
+)
 from counterfoil.sandbox.razorpay.dialect import GATEWAY, CheckoutDialect, RazorpayDialect
 from counterfoil.sandbox.razorpay.errors import plain
 from counterfoil.sandbox.razorpay.hooks import Hooks
@@ -52,6 +62,12 @@ API: Final[tuple[tuple[str, str, str, Handler], ...]] = (
     ("refunds.list", "GET", "/v1/refunds", refunds.list_all),
     ("refunds.retrieve", "GET", "/v1/refunds/{id}", refunds.retrieve),
     ("refunds.update", "PATCH", "/v1/refunds/{id}", refunds.update),
+    ("disputes.list", "GET", "/v1/disputes", disputes.list_all),
+    ("disputes.retrieve", "GET", "/v1/disputes/{id}", disputes.retrieve),
+    ("disputes.accept", "POST", "/v1/disputes/{id}/accept", disputes.accept),
+    ("disputes.contest", "PATCH", "/v1/disputes/{id}/contest", disputes.contest),
+    ("documents.create", "POST", "/v1/documents", disputes.upload),
+    ("documents.retrieve", "GET", "/v1/documents/{id}", disputes.document),
 )
 BROWSER: Final[tuple[tuple[str, str, str, Handler], ...]] = (
     ("checkout.script", "GET", "/checkout.js", checkout.script),
@@ -69,7 +85,15 @@ def plug(world: World) -> Plug:
         controls=_controls(world),
         timers=_timers(world),
         carrier=Hooks(world),
-        kinds={"orders": ORDER, "payments": PAYMENT, "refunds": REFUND},
+        kinds={
+            "orders": ORDER,
+            "payments": PAYMENT,
+            "refunds": REFUND,
+            "disputes": DISPUTE,
+            "adjustments": ADJUSTMENT,
+            "documents": DOCUMENT,
+        },
+        money=lambda: control.money(world),
         begin=lambda: None,
         cards=_test_values(),
     )
@@ -95,6 +119,9 @@ def _controls(world: World) -> list[Route]:
         "/": control.switch,
         "/late_authorize": control.late_authorize,
         "/refund": control.end_refund,
+        "/dashboard_refund": control.refund_by_hand,
+        "/dispute": control.dispute,
+        "/dispute_status": control.dispute_status,
         "/downtime": control.downtime,
     }
     return [
@@ -108,6 +135,7 @@ def _timers(world: World) -> dict[str, Callable[[str], None]]:
     return {
         paying.EXPIRE_PENDING: partial(paying.expire_pending, account),
         paying.GIVE_BACK: partial(paying.give_back, account),
+        disputing.DEADLINE: partial(disputing.expire, account),
         refunding.CHANGE_SPEED: partial(refunding.change_speed, account),
         refunding.SETTLE: partial(refunding.settle, account),
         refunding.REFERENCE: partial(refunding.give_reference, account),

@@ -12,7 +12,9 @@ ACCOUNT_ID: Final = "acc_CounterfoilBox"
 # The one webhook endpoint, by its path at the service.
 ENDPOINT: Final = "/webhooks/razorpay"
 ORDER, PAYMENT, REFUND, DOWNTIME, EVENT = "order", "payment", "refund", "downtime", "event"
-REFUND_COURSES: Final = ("processed", "pending", "failing", "no_balance")
+DISPUTE, DOCUMENT, ADJUSTMENT = "dispute", "document", "adjustment"
+# Pending ones end after `refund_seconds`: processed, or failed; failing_late is processed first, and fails then.
+REFUND_COURSES: Final = ("processed", "pending", "failing", "failing_late", "no_balance")
 
 _SETTING: Final = "razorpay_account"
 
@@ -25,6 +27,7 @@ class Switches:
         False  # Direct Settlement: every authorised payment is captured, whatever its order says
     )
     refunds: str = "processed"  # what comes of new refunds: one of REFUND_COURSES
+    refund_seconds: int = 5400  # after how much sandbox time a refund goes on
     instant_refunds: bool = True  # off: `optimum` falls back to normal, with refund.speed_changed
     sample_quirks: bool = False  # webhooks deviate from the entities as the documentation's samples do
     webhook_enabled: bool = (
@@ -37,6 +40,8 @@ class Switches:
                 raise ValueError(f"{switch.name} is a {getattr(switch.type, '__name__', switch.type)}")
         if self.refunds not in REFUND_COURSES:
             raise ValueError(f"refunds is one of {', '.join(REFUND_COURSES)}")
+        if self.refund_seconds < 0:
+            raise ValueError("refund_seconds is a whole number from 0")
 
 
 @dataclass(slots=True)

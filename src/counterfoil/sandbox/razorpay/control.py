@@ -1,18 +1,31 @@
-"""The control API of this gateway, under /_sandbox/razorpay: what no caller of Razorpay can do."""
+"""The control API of this gateway, under /_sandbox/razorpay: what no caller of Razorpay can do.
+
+POST ""                 the switches of account.py: {"refunds": "pending", "refund_seconds": 259200, …}
+POST /late_authorize    {"payment_id"}: the bank says yes after all
+POST /refund            {"refund_id", "status"}: what becomes of one refund, now
+POST /dashboard_refund  {"payment_id", "amount", "speed"}: made by a person at Razorpay
+POST /dispute           {"payment_id", "amount", "phase", "reason_code", "respond_in"}: the bank disputes
+POST /dispute_status    {"dispute_id", "status", "phase", "respond_in"}: how it goes on, or ends
+POST /downtime          as downtimes.py takes it
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Final
 
 from counterfoil.sandbox.calls import RefusedError
-from counterfoil.sandbox.razorpay import downtimes, paying, refunding
-from counterfoil.sandbox.razorpay.account import PAYMENT, REFUND, Account, Held
+from counterfoil.sandbox.razorpay import disputing, downtimes, paying, refunding, refunds
+from counterfoil.sandbox.razorpay.account import ADJUSTMENT, DISPUTE, PAYMENT, REFUND, Account, Held
 from counterfoil.sandbox.truth import Json
 from counterfoil.sandbox.world import World
 
 Act = Callable[[Account, Json], Json]
 
 REFUND_ENDS: Final = ("processed", "failed")
+_GOES_ON: Final = {("pending", "processed"), ("pending", "failed"), ("processed", "failed")}
+SPEEDS: Final = ("normal", "optimum")
+# The longest time to answer, in seconds; a typing error should not give ten years.
+MOST_RESPOND_S: Final = 365 * 86400
 
 
 def acting(world: World, act: Act) -> Callable[[Json], Json]:
@@ -43,14 +56,103 @@ def late_authorize(account: Account, given: Json) -> Json:
 
 
 def end_refund(account: Account, given: Json) -> Json:
-    """{"refund_id", "status": "processed" | "failed"}: what becomes of a pending refund, now."""
+    """{"refund_id", "status": "processed" | "failed"}: a pending one ends, or a processed one fails after all."""
     refund = _find(account, REFUND, given["refund_id"])
     if given["status"] not in REFUND_ENDS:
         raise ValueError(f"status is one of {', '.join(REFUND_ENDS)}")
-    if refund.body["status"] != "pending":
-        raise ValueError(f"only a pending refund can end; this one is {refund.body['status']}")
+    if (refund.body["status"], given["status"]) not in _GOES_ON:
+        raise ValueError(f"a refund that is {refund.body['status']} does not become {given['status']}")
     refunding.end(account, refund, fails=given["status"] == "failed")
     return refund.body
+
+
+def refund_by_hand(account: Account, given: Json) -> Json:
+    """A refund that a person made in Razorpay's dashboard: without notes or receipt, and no call of ours."""
+    payment = _find(account, PAYMENT, given.get("payment_id"))
+    speed = given.get("speed", "normal")
+    if speed not in SPEEDS:
+        raise ValueError(f"speed is one of {', '.join(SPEEDS)}")
+    try:
+        amount = refunds.allowed(account, payment, _amount(given), instant=speed == "optimum")
+    except RefusedError as refused:
+        raise ValueError(refused.answer.body.decode()) from refused
+    wish = {"notes": [], "receipt": None, "speed_requested": speed}
+    return refunding.make(account, payment, amount, wish).body
+
+
+def dispute(account: Account, given: Json) -> Json:
+    """The bank disputes a captured payment: all of it unless an amount is named."""
+    payment = _find(account, PAYMENT, given.get("payment_id"))
+    if not payment.body["captured"]:
+        raise ValueError(f"payment {payment.id} was not captured")
+    amount = _amount(given) or payment.body["amount"]
+    if amount > payment.body["amount"]:
+        raise ValueError("amount is more than was paid")
+    phase, within_s = _phase(given, "chargeback"), _respond_in(given)
+    reason = str(given.get("reason_code", "goods_or_services_not_received_or_partially_received"))
+    return disputing.open_(
+        account, payment, amount=amount, phase=phase, reason=reason, within_s=within_s
+    ).body
+
+
+def dispute_status(account: Account, given: Json) -> Json:
+    """won, lost, closed; under_review, as after an answer; open, when the bank asks again or goes into another phase."""
+    found = _find(account, DISPUTE, given.get("dispute_id"))
+    status = given.get("status")
+    if found.body["status"] not in disputing.UNDECIDED:
+        raise ValueError(f"the dispute is over: {found.body['status']}")
+    if status == "open":
+        phase = _phase(given, found.body["phase"])
+        disputing.ask_again(account, found, phase=phase, within_s=_respond_in(given))
+    elif status == "under_review":
+        disputing.contest(account, found, {}, submit=True)
+    elif status in disputing.ENDS:
+        disputing.end(account, found, str(status))
+    else:
+        raise ValueError(f"status is one of open, under_review, {', '.join(disputing.ENDS)}")
+    return found.body
+
+
+def _phase(given: Json, default: str) -> str:
+    phase = given.get("phase", default)
+    if phase not in disputing.PHASES:
+        raise ValueError(f"phase is one of {', '.join(disputing.PHASES)}")
+    return str(phase)
+
+
+def _respond_in(given: Json) -> int:
+    seconds = given.get("respond_in", disputing.ANSWER_WITHIN_S)
+    if type(seconds) is not int or not 0 <= seconds <= MOST_RESPOND_S:
+        raise ValueError(f"respond_in is a whole number of seconds, at most {MOST_RESPOND_S}")
+    return seconds
+
+
+def _amount(given: Json) -> int | None:
+    amount: int | None = given.get("amount")
+    if amount is not None and (type(amount) is not int or amount < 1):
+        raise ValueError("amount is a whole number from 1, in minor units")
+    return amount
+
+
+def money(world: World) -> list[Json]:
+    """Of every captured payment: what was captured, refunded and taken by disputes, and what is left of it."""
+    account = Account(world)
+    return [_money(account, payment) for payment in account.every(PAYMENT) if payment["captured"]]
+
+
+def _money(account: Account, payment: Json) -> Json:
+    given_back = account.of(REFUND, payment["id"])
+    refunded = sum(one["amount"] for one in given_back if one["status"] != "failed")
+    disputed = -sum(one["amount"] for one in account.of(ADJUSTMENT, payment["id"]))
+    return {
+        "charge": payment["id"],
+        "attempt": payment["order_id"],
+        "currency": payment["currency"],
+        "captured": payment["amount"],
+        "refunded": refunded,
+        "disputed": disputed,
+        "left": payment["amount"] - refunded - disputed,
+    }
 
 
 def downtime(account: Account, given: Json) -> Json:

@@ -83,6 +83,24 @@ class Fields:
     def optional_text(self, name: str, *, longest: int = MAX_NOTE_LENGTH) -> str | None:
         return self.text(name, longest=longest) if self.has(name) else None
 
+    def texts(self, name: str, *, most: int) -> list[str]:
+        """A list of strings, empty when absent."""
+        values = self._values.get(name) or []
+        if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+            raise self._wrong(name, "must be an array")
+        if len(values) > most:
+            raise self._wrong(name, f"may not have more than {most} items")
+        return values
+
+    def objects(self, name: str, *, most: int) -> "list[Fields]":
+        """A list of objects, empty when absent."""
+        values = self._values.get(name) or []
+        if not isinstance(values, list) or not all(isinstance(one, dict) for one in values):
+            raise self._wrong(name, "must be an array")
+        if len(values) > most:
+            raise self._wrong(name, f"may not have more than {most} items")
+        return [Fields(one, f"{self._path}{name}.{place}.") for place, one in enumerate(values)]
+
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
         value = self._values.get(name, default)
         if not isinstance(value, str) or value not in allowed:

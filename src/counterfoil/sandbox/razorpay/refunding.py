@@ -11,9 +11,8 @@ CHANGE_SPEED: Final = "razorpay.refund_change_speed"
 SETTLE: Final = "razorpay.refund_settle"
 REFERENCE: Final = "razorpay.refund_reference"
 
-# Sandbox seconds from the refund: falling back to normal speed, the end of `pending`, the bank's reference.
+# Sandbox seconds from the refund: falling back to normal speed, the bank's reference.
 CHANGE_SPEED_S: Final = 100
-SETTLE_S: Final = 90 * 60
 REFERENCE_S: Final = 86400
 
 
@@ -21,24 +20,25 @@ def make(account: Account, payment: Held, amount: int, wish: Json) -> Held:
     """Give back part or all of a payment. `wish` holds notes, receipt and speed_requested."""
     instant = wish["speed_requested"] == "optimum" and account.switches.instant_refunds
     falls_back = wish["speed_requested"] == "optimum" and not instant
-    waits = falls_back or account.switches.refunds != "processed"
+    waits = falls_back or account.switches.refunds in {"pending", "failing"}
+    late = account.switches.refunds == "failing_late"
     course = {
         "status": "pending" if waits else "processed",
         "speed_processed": "instant" if instant else "normal",
     }
     id_ = account.world.ids.razorpay("rfnd")
     refund = Held(REFUND, entities.refund(id_, payment.body, amount, wish, course, now=account.now))
-    refund.hidden["fails"] = account.switches.refunds == "failing"
+    refund.hidden["fails"] = account.switches.refunds in {"failing", "failing_late"}
     _add(payment, amount)
     account.save(refund, parent=payment.id)
     account.save(payment)
     _announce(account, "refund.created", refund, payment)
     if falls_back:
         account.later(CHANGE_SPEED_S, CHANGE_SPEED, refund.id)
-    if waits:
-        account.later(SETTLE_S, SETTLE, refund.id)
-    else:
+    if not waits:
         _processed(account, refund, payment)
+    if waits or late:
+        account.later(account.switches.refund_seconds, SETTLE, refund.id)
     return refund
 
 
@@ -51,14 +51,16 @@ def change_speed(account: Account, refund_id: str) -> None:
 
 
 def settle(account: Account, refund_id: str) -> None:
-    """A pending refund ends as it was meant to when it was made."""
+    """A refund goes on as it was meant to when it was made, unless it was ended by hand before."""
     refund = account.find(REFUND, refund_id)
-    if refund.body["status"] == "pending":
+    if refund.body["status"] == "pending" or (
+        refund.hidden["fails"] and refund.body["status"] == "processed"
+    ):
         end(account, refund, fails=refund.hidden["fails"])
 
 
 def end(account: Account, refund: Held, *, fails: bool) -> None:
-    """Process a pending refund, or let it fail: then its amount may be refunded again."""
+    """Process a pending refund, or let one fail, processed or not: then its amount may be refunded again."""
     payment = account.find(PAYMENT, refund.body["payment_id"])
     if not fails:
         refund.body["status"] = "processed"

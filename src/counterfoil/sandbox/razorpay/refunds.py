@@ -3,8 +3,8 @@
 from typing import Final
 
 from counterfoil.sandbox.calls import Answer, Incoming
-from counterfoil.sandbox.razorpay import amounts, refunding
-from counterfoil.sandbox.razorpay.account import PAYMENT, REFUND, Account, Held
+from counterfoil.sandbox.razorpay import amounts, disputing, refunding
+from counterfoil.sandbox.razorpay.account import DISPUTE, PAYMENT, REFUND, Account, Held
 from counterfoil.sandbox.razorpay.errors import refused, unknown_id
 from counterfoil.sandbox.razorpay.fields import Fields
 from counterfoil.sandbox.razorpay.lists import collection, listed
@@ -35,10 +35,21 @@ def _create(account: Account, payment_id: str, fields: Fields) -> Answer:
         "receipt": fields.optional_text("receipt", longest=LONGEST_RECEIPT),
         "speed_requested": fields.choice("speed", ("normal", "optimum"), "normal"),
     }
-    left = payment.body["amount"] - payment.body["amount_refunded"]
-    amount = fields.integer("amount") if fields.has("amount") else left
-    _check(account, payment, amount, left, instant=wish["speed_requested"] == "optimum")
+    asked = fields.integer("amount") if fields.has("amount") else None
+    amount = allowed(account, payment, asked, instant=wish["speed_requested"] == "optimum")
     return Answer.json(refunding.make(account, payment, amount, wish).body)
+
+
+def allowed(account: Account, payment: Held, asked: int | None, *, instant: bool) -> int:
+    """The amount that a refund may have: what was asked, else all that is left. Raises RefusedError."""
+    disputes = account.of(DISPUTE, payment.id)
+    taken = sum(one["amount_deducted"] for one in disputes)
+    left = payment.body["amount"] - payment.body["amount_refunded"] - taken
+    amount = left if asked is None else asked
+    if any(one["status"] in disputing.UNDECIDED for one in disputes) or (taken and not left):
+        raise refused("Refund is not allowed as a dispute has been raised on the payment")
+    _check(account, payment, amount, left, instant=instant)
+    return amount
 
 
 def _check(account: Account, payment: Held, amount: int, left: int, *, instant: bool) -> None:

@@ -10,13 +10,17 @@ from counterfoil.sandbox.stripe import (
     capturing,
     charges,
     confirming,
+    control,
     customers,
+    disputes,
+    disputing,
     endpoints,
     events,
     instruments,
     intents,
     methods,
     pages,
+    refunding,
     refunds,
     tokens,
 )
@@ -26,20 +30,24 @@ from counterfoil.sandbox.stripe.session import GATEWAY, Session
 from counterfoil.sandbox.world import World
 
 NOUNS: Final = (
-    *(balance, capturing, charges, confirming, customers, endpoints),
+    *(balance, capturing, charges, confirming, customers, disputes, endpoints),
     *(events, intents, methods, refunds, tokens),
 )
 TIMERS: Final[dict[str, Callable[[Session, str], None]]] = {
     "balance": balance.become_known,
+    "deadline": disputing.deadline,
+    "decide": disputing.decide,
     "expire": capturing.expire,
-    "reference": refunds.refer,
-    "refund": refunds.move,
+    "reference": refunding.refer,
+    "refund": refunding.move,
     "settle": confirming.settle,
 }
 KINDS: Final = (
     *("payment_intent", "charge", "refund", "event", "balance_transaction", "confirmation_token"),
-    *("customer", "payment_method", "webhook_endpoint"),
+    *("customer", "payment_method", "webhook_endpoint", "dispute"),
 )
+# What is called otherwise in the truth than by its kind and an s.
+SHOWN: Final = {"early_fraud_warnings": "radar.early_fraud_warning"}
 
 
 def plug(world: World) -> Plug:
@@ -48,10 +56,11 @@ def plug(world: World) -> Plug:
     return Plug(
         gateway=GATEWAY,
         routes=[*api, *pages.routes(world)],
-        controls=pages.controls(world),
+        controls=control.controls(world),
         timers={f"{GATEWAY}.{name}": _timer(world, run) for name, run in TIMERS.items()},
         carrier=StripeCarrier(world),
-        kinds={f"{kind}s": kind for kind in KINDS},
+        kinds={f"{kind}s": kind for kind in KINDS} | SHOWN,
+        money=lambda: control.money(world),
         begin=lambda: endpoints.begin(Session(world)),
         cards=instruments.shown(),
     )

@@ -16,10 +16,16 @@ KNOWN_AFTER_S: Final = 1
 
 
 def enter(
-    session: Session, source: Json, amount: int, category: str, *, fee: int = 0, at_once: bool = False
+    session: Session,
+    source: Json,
+    amount: int,
+    category: str,
+    *,
+    fee: int = 0,
+    at_once: bool = False,
+    description: str | None = None,
 ) -> str:
-    """Write a row for a charge or refund; its id. `amount` is signed, minor units of the source's currency."""
-    description = source.get("description")
+    """Write a row for a charge, refund or dispute; its id. `amount` is signed, minor units of the source's currency."""
     row: Json = {
         "id": session.new_id("txn"),
         "object": "balance_transaction",
@@ -28,10 +34,10 @@ def enter(
         "balance_type": "payments",
         "created": session.now,
         "currency": source["currency"],
-        "description": description,
+        "description": description or source.get("description"),
         "exchange_rate": None,
         "fee": fee,
-        "fee_details": _details(fee, source["currency"]),
+        "fee_details": _details(fee, source["currency"], category),
         "net": amount - fee,
         "reporting_category": category,
         "source": source["id"],
@@ -42,10 +48,10 @@ def enter(
     return str(row["id"])
 
 
-def _details(fee: int, currency: str) -> list[Json]:
+def _details(fee: int, currency: str, category: str) -> list[Json]:
     if not fee:
         return []
-    description = "Stripe processing fees"
+    description = "Dispute fee" if category == "dispute" else "Stripe processing fees"
     return [
         {
             "amount": fee,
@@ -58,7 +64,9 @@ def _details(fee: int, currency: str) -> list[Json]:
 
 
 def _type(source: Json, category: str) -> str:
-    """Rows of other methods than cards are called payments; their categories are the same."""
+    """Rows of disputes are adjustments, those of other methods than cards payments; their categories tell them apart."""
+    if source["object"] == "dispute":
+        return "adjustment"
     if source["id"].startswith("py"):
         return {"charge": "payment", "refund": "payment_refund", "refund_failure": "payment_failure_refund"}[
             category

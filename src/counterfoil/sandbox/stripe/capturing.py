@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from counterfoil.sandbox.stripe import balance, errors
+from counterfoil.sandbox.stripe import balance, disputing, errors
 from counterfoil.sandbox.stripe.api import Endpoint
 from counterfoil.sandbox.stripe.currencies import bad_step
 from counterfoil.sandbox.stripe.params import Shape, boolean, expand, integer, merged, metadata, one_of, text
@@ -39,6 +39,7 @@ def capture(session: Session, params: Json) -> Json:
     session.save(intent)
     session.emit("charge.captured", charge)
     session.emit("payment_intent.succeeded", intent)
+    disputing.by_plan(session, charge)
     return intent
 
 

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from counterfoil.sandbox.calls import Answer
-from counterfoil.sandbox.stripe import balance, charges, errors, methods, tokens
+from counterfoil.sandbox.stripe import balance, charges, disputing, errors, methods, tokens
 from counterfoil.sandbox.stripe.api import Endpoint
 from counterfoil.sandbox.stripe.params import (
     SHIPPING,
@@ -217,6 +217,7 @@ def succeed(session: Session, intent: Json, charge: Json) -> Json:
     session.save(intent)
     session.emit("charge.succeeded", charge)
     session.emit("payment_intent.succeeded", intent)
+    disputing.by_plan(session, charge)
     return intent
 
 

@@ -13,7 +13,9 @@ EXPANDABLE: Final = {
     "payment_intent": {"customer", "latest_charge", "payment_method"},
     "charge": {"balance_transaction", "customer", "failure_balance_transaction", "payment_intent", "refunds"},
     "refund": {"balance_transaction", "charge", "failure_balance_transaction", "payment_intent"},
+    "dispute": {"charge", "payment_intent"},
     "payment_method": {"customer"},
+    "radar.early_fraud_warning": {"charge", "payment_intent"},
     "balance_transaction": {"source"},
     "list": {"data"},
 }

@@ -10,9 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from counterfoil.domain.money import Money
-from counterfoil.sandbox.control import acts
 from counterfoil.sandbox.index import TEMPLATES
-from counterfoil.sandbox.stripe import methods
 from counterfoil.sandbox.stripe.api import CORS
 from counterfoil.sandbox.stripe.confirming import authenticated
 from counterfoil.sandbox.stripe.errors import answer
@@ -22,7 +20,6 @@ from counterfoil.sandbox.world import World
 
 SCRIPT: Final = Path(__file__).parent / "stripe.js"
 OUTCOMES: Final = ("succeed", "fail")
-MOST_DECLINES: Final = 1000
 
 Page = Callable[[Request], Awaitable[Response]]
 
@@ -38,37 +35,8 @@ def routes(world: World) -> list[Route]:
     ]
 
 
-def controls(world: World) -> list[Route]:
-    """What no caller of Stripe can do, under /_sandbox/stripe.
-
-    POST /authenticate {"payment_intent", "outcome"}: what the customer would do on the page.
-    POST /decline {"payment_method", "decline", "times"}: what the bank says to its next charges.
-    """
-
-    def authenticate(given: Json) -> Json:
-        id_, outcome = str(given.get("payment_intent")), given.get("outcome")
-        intent = world.truth.get(GATEWAY, "payment_intent", id_)
-        if intent is None:
-            raise ValueError(f"there is no payment intent {id_!r}")
-        return {"payment_intent": id_, "status": _authenticate(world, intent, outcome)["status"]}
-
-    def decline(given: Json) -> Json:
-        times = given.get("times", 1)
-        if type(times) is not int or not 0 <= times <= MOST_DECLINES:
-            raise ValueError(f"times is a whole number from 0 to {MOST_DECLINES}")
-        with world.truth.transaction():
-            return methods.refuse(
-                Session(world), str(given.get("payment_method")), str(given.get("decline")), times
-            )
-
-    return [
-        Route("/authenticate", acts(authenticate), methods=["POST"]),
-        Route("/decline", acts(decline), methods=["POST"]),
-    ]
-
-
-def _authenticate(world: World, intent: Json, outcome: object) -> Json:
-    """Raises ValueError with a sentence where nobody is asked, or the outcome is neither."""
+def authenticate(world: World, intent: Json, outcome: object) -> Json:
+    """What the customer does on the bank's page. Raises ValueError where nobody is asked, or the outcome is neither."""
     if outcome not in OUTCOMES:
         raise ValueError(f"outcome is {' or '.join(OUTCOMES)}")
     if intent["status"] != "requires_action":
@@ -112,7 +80,7 @@ def _decide(world: World) -> Page:
             return _page(None, 404)
         action = intent["next_action"] or {}
         try:
-            intent = _authenticate(world, intent, request.path_params["outcome"])
+            intent = authenticate(world, intent, request.path_params["outcome"])
         except ValueError:
             return _page(intent, 409)
         back = action.get("redirect_to_url", {}).get("return_url")

@@ -26,11 +26,11 @@ class Challenge(Enum):
 
 
 class RefundFate(Enum):
-    """How a refund to this card goes."""
+    """How a refund to this card goes: a course of refunding.py."""
 
-    SUCCEEDS = "succeeds"
-    PENDING_FIRST = "pending, then succeeded"
-    FAILS_LATER = "succeeded, then failed"
+    SUCCEEDS = "succeeded"
+    PENDING_FIRST = "pending"  # then succeeded
+    FAILS_LATER = "failing"  # succeeded, then failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,9 @@ class Plan:
     settles_after: int | None = None  # a delayed method: processing for so long, then its outcome
     refund: RefundFate = RefundFate.SUCCEEDS
     available_at_once: bool = False  # the money skips the pending balance
+    dispute: str | None = None  # disputed as soon as it is captured: the reason
+    inquiry: bool = False  # the dispute is a question first, and takes no money
+    warned: bool = False  # the issuer warns of fraud as soon as it is captured
 
 
 def _declined(reason: str, message: str, *, advice: str = "try_again_later", network: str = "05") -> Decline:
@@ -97,6 +100,10 @@ PLANS: Final[Mapping[str, Plan]] = {
     "refund_pending": Plan("succeeds; a refund is pending, then succeeds", refund=RefundFate.PENDING_FIRST),
     "refund_fails": Plan("succeeds; a refund succeeds, then fails", refund=RefundFate.FAILS_LATER),
     "available": Plan("succeeds; the money is available at once", available_at_once=True),
+    "disputed": Plan("succeeds, then is disputed as fraudulent", dispute="fraudulent"),
+    "not_received": Plan("succeeds, then is disputed as not received", dispute="product_not_received"),
+    "asked_about": Plan("succeeds, then is asked about: an inquiry", dispute="fraudulent", inquiry=True),
+    "warned": Plan("succeeds, then the issuer warns of fraud", warned=True),
     "debit": Plan("processing, then succeeds", settles_after=SOON_S),
     "debit_slow": Plan("processing for three minutes, then succeeds", settles_after=SLOW_S),
     "debit_poor": Plan(

@@ -10,7 +10,12 @@ import structlog
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from counterfoil.domain.errors import CardNumberRefusedError, CounterfoilError, InvalidRequestError
+from counterfoil.domain.errors import (
+    CardNumberRefusedError,
+    CounterfoilError,
+    InvalidRequestError,
+    WrongStateError,
+)
 from counterfoil.domain.pan import looks_like_card
 from counterfoil.services import idempotency, payments, views
 from counterfoil.services.context import Context
@@ -121,3 +126,46 @@ async def replayed(ctx: Context, caller: Caller, replay: Replay) -> JSONResponse
     family = looked.family if looked else await payments.get(ctx, caller, replay.payment_id)
     body = replay.body | {"checkout": views.checkout(ctx, family, looked.outcome if looked else None)}
     return JSONResponse(body, status_code=replay.status, headers={"Idempotency-Replayed": "true"})
+
+
+async def once_for(
+    ctx: Context,
+    object_id: str,
+    hold: Hold | None,
+    act: Callable[[], Awaitable[T | Replay]],
+    show: Callable[[T | None], Awaitable[dict[str, Any]]],
+    *,
+    claim: bool = True,
+    status: int = 200,
+) -> JSONResponse:
+    """Carry out an action on something that is no payment under its idempotency key, and show what it is then.
+
+    As `once`, for answers that hold nothing to be minted anew. `show` is given None where the work goes on without us.
+    """
+    held = await idempotency.claim_alone(ctx, hold, object_id) if hold and claim else None
+    if isinstance(held, Replay):
+        return again(held)
+    try:
+        answer = await within(act())
+    except CounterfoilError as refused:
+        taken_up = isinstance(held, Resume) and isinstance(refused, WrongStateError)
+        if not taken_up:
+            if hold and claim and refused.problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                await idempotency.forget(ctx, hold)
+            raise
+        answer = (
+            None  # what broke off was carried out by then, or somebody came before: it is shown as it stands
+        )
+    if isinstance(answer, Replay):
+        return again(answer)
+    body = await show(answer)
+    if hold:
+        await idempotency.answer(ctx, hold, status, body)
+    return JSONResponse(body, status_code=status)
+
+
+def again(replay: Replay, **minted: str) -> JSONResponse:
+    """The stored answer again, with what is not stored."""
+    return JSONResponse(
+        replay.body | minted, status_code=replay.status, headers={"Idempotency-Replayed": "true"}
+    )

@@ -34,6 +34,7 @@ class ChargeAnswer(BaseModel):
     currency: str
     amount_captured: int
     amount_refunded: int
+    amount_disputed: int
     method: dict[str, Any]
     created_at: str
 
@@ -83,6 +84,162 @@ class RetryAnswer(BaseModel):
     due_at: str
 
 
+class ApprovalAnswer(BaseModel):
+    by: str
+    role: str
+    at: str
+
+
+class RefundBody(BaseModel):
+    """A refund. `status` is how it stands, `stage` says it in words and never more than is known."""
+
+    id: str
+    object: str
+    mode: str
+    status: str
+    stage: str
+    payment: str
+    charge: str
+    gateway: str
+    gateway_reference: str | None
+    amount: int
+    currency: str
+    reason: str
+    note: str | None
+    source: str = Field(description="request, rule, surplus, or gateway: made in the gateway's own dashboard")
+    method: str = Field(description="gateway, or manual: paid back in another way, and recorded")
+    rule: str = Field(description="which rule said how many must agree")
+    approvals_needed: int
+    requested_by: str
+    because: str | None
+    batch: str | None
+    retry_of: str | None
+    evidence: str | None
+    speed_requested: str
+    speed: str | None
+    arn: str | None = Field(description="the bank's reference")
+    failure: dict[str, Any] | None
+    requested_at: str
+    approved_at: str | None
+    expires_at: str | None
+    sent_at: str | None
+    ended_at: str | None
+    updated_at: str
+    version: int
+
+
+class RefundAnswer(RefundBody):
+    """A refund, and who agreed to it."""
+
+    approvals: list[ApprovalAnswer]
+
+
+class RefundList(BaseModel):
+    data: list[RefundAnswer]
+    next_cursor: str | None
+
+
+class BatchAnswer(BaseModel):
+    """A file of refunds. `totals` maps currencies to minor units, `progress` says how many rows stand how."""
+
+    id: str
+    object: str
+    mode: str
+    status: str
+    because: str | None
+    name: str
+    rows: int
+    totals: dict[str, int]
+    progress: dict[str, int]
+    approvals_needed: int
+    approvals: list[ApprovalAnswer]
+    requested_by: str
+    requested_at: str
+    approved_at: str | None
+    ended_at: str | None
+
+
+class BatchList(BaseModel):
+    data: list[BatchAnswer]
+    next_cursor: str | None
+
+
+class RefundLine(BaseModel):
+    id: str
+    payment: str
+    status: str
+    amount: int
+    currency: str
+    reason: str
+    requested_at: str
+
+
+class PendingRefund(RefundAnswer):
+    """A refund that waits, with what is needed to decide."""
+
+    payment_summary: dict[str, Any]
+    refundable_besides: int = Field(description="what is left of the charge, this one being kept")
+    history: list[RefundLine] = Field(description="other refunds of the payment")
+    customer_refunds: list[RefundLine] = Field(description="refunds of the customer's other payments")
+    age_s: int
+
+
+class PendingRefunds(BaseModel):
+    data: list[PendingRefund]
+    next_cursor: str | None
+
+
+class DisputeAnswer(BaseModel):
+    """What a customer's bank asks back, or asks about. Amounts are minor units of `currency`."""
+
+    id: str
+    object: str
+    mode: str
+    status: str = Field(description="inquiry, needs_response, under_review, won, lost, closed")
+    open: bool
+    payment: str
+    charge: str
+    gateway: str
+    account: str
+    gateway_reference: str
+    amount: int
+    currency: str
+    amount_held: int = Field(description="may not be refunded now")
+    amount_withdrawn: int = Field(description="taken out of the gateway's balance")
+    amount_reinstated: int
+    amount_lost: int
+    reason: str | None
+    phase: str | None
+    respond_by: str | None
+    waits_for_answer: bool
+    answer: str = Field(description="ours: none, submitting, submitted, accepting, accepted")
+    failure: dict[str, Any] | None = Field(description="why the last answer did not arrive")
+    submitted_at: str | None
+    submitted_by: str | None
+    accepted_at: str | None
+    accepted_by: str | None
+    opened_at: str
+    created_at: str
+    updated_at: str
+    version: int
+
+
+class DisputeList(BaseModel):
+    data: list[DisputeAnswer]
+    next_cursor: str | None
+
+
+class EvidenceAnswer(BaseModel):
+    """What speaks for a disputed charge. `fields` says what each text becomes at the gateway."""
+
+    dispute: str
+    status: str = Field(description="collected from our records, a draft, or sent")
+    summary: str
+    texts: dict[str, str]
+    amount: int | None = Field(description="the part that is contested; null is all of it")
+    fields: dict[str, str]
+
+
 class PaymentAnswer(BaseModel):
     """A payment. Amounts are integers of minor units of `currency`; times are RFC 3339 in UTC."""
 
@@ -106,8 +263,14 @@ class PaymentAnswer(BaseModel):
     failure: Failure | None
     attempts: list[AttemptAnswer]
     surplus: list[ChargeAnswer]
+    refundable: int = Field(
+        description="what may still be refunded: neither given back, nor reserved, nor disputed"
+    )
+    refunds: list[RefundBody]
+    disputes: list[DisputeAnswer]
     retry: RetryAnswer | None
     checkout: CheckoutAnswer | None
+    fulfilled_at: str | None
     expires_at: str
     created_at: str
     updated_at: str
@@ -306,6 +469,55 @@ class SettingsAnswer(BaseModel):
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "default": {"model": ProblemDocument, "description": "A problem document"}
 }
+
+
+class SumAnswer(BaseModel):
+    count: int
+    amount: int
+
+
+class SpreadAnswer(BaseModel):
+    """Seconds: half took no longer than `median`, nine in ten no longer than `p90`."""
+
+    median: int
+    p90: int
+
+
+class RateAnswer(BaseModel):
+    """What succeeded of what was captured, in millionths; null where nothing was."""
+
+    count: int | None
+    amount: int | None
+
+
+class RefundReportLine(BaseModel):
+    """One group in one currency; `group` is null for what belongs to none."""
+
+    group: str | None
+    currency: str
+    requested: SumAnswer
+    succeeded: SumAnswer
+    failed: SumAnswer
+    rejected: SumAnswer
+    cancelled: SumAnswer
+    open: SumAnswer
+    captured: SumAnswer = Field(description="payments of the same period or gateway, else all of these days")
+    rate_ppm: RateAnswer
+    seconds_to_approve: SpreadAnswer | None
+    seconds_to_customer: SpreadAnswer | None
+
+
+class RefundReport(BaseModel):
+    """What refunds came to in these days of the business; `totals` are of all groups, a line a currency."""
+
+    object: str
+    mode: str
+    from_: str = Field(alias="from")
+    to: str
+    time_zone: str
+    group_by: str
+    data: list[RefundReportLine]
+    totals: list[RefundReportLine]
 
 
 def says(model: type[BaseModel], status: int = 200) -> dict[int | str, dict[str, Any]]:

@@ -1,18 +1,25 @@
 """/api/payments/endpoints: where the merchant's own backend hears of events, and what it was sent."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, Field, StrictInt, StringConstraints
 
 from counterfoil.domain.address import URL_CHARS
-from counterfoil.domain.endpoint import DESCRIPTION_CHARS, FILTERS_MOST, OVERLAP, OVERLAP_MOST
+from counterfoil.domain.endpoint import DESCRIPTION_CHARS, FILTERS_MOST, OVERLAP, OVERLAP_MOST, Endpoint
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.event import is_filter
 from counterfoil.services import endpoints as service
-from counterfoil.services import views
+from counterfoil.services import idempotency, views
+from counterfoil.services.context import Context
 from counterfoil.services.endpoints import NewEndpoint
+from counterfoil.services.idempotency import DoneBeforeError, Hold, Replay
+from counterfoil.services.payments import Caller
+from counterfoil.web.api.answering import again, hold_of
 from counterfoil.web.api.answers import (
     PROBLEMS,
     DeliveryAnswer,
@@ -74,10 +81,31 @@ class ReplaySince(Shape):
 
 
 @router.post("", status_code=201, response_model=None, responses=says(EndpointWithSecret, 201))
-async def create(ctx: InContext, caller: Admin, asked: CreateEndpoint) -> dict[str, Any]:
-    """Make an endpoint. `secret` is shown in this answer and never again."""
-    endpoint, secret = await service.create(ctx, caller, NewEndpoint(**asked.model_dump()))
-    return views.endpoint(endpoint) | {"secret": secret}
+async def create(request: Request, ctx: InContext, caller: Admin, asked: CreateEndpoint) -> JSONResponse:
+    """Make an endpoint. `secret` is shown in this answer and never again, but to a retry with the same key."""
+    hold, new = await hold_of(request, caller), NewEndpoint(**asked.model_dump())
+    return await _with_secret(ctx, caller, hold, lambda: service.create(ctx, caller, new, hold), status=201)
+
+
+async def _with_secret(
+    ctx: Context,
+    caller: Caller,
+    hold: Hold | None,
+    act: Callable[[], Awaitable[tuple[Endpoint, str]]],
+    *,
+    status: int = 200,
+) -> JSONResponse:
+    """Answer with an endpoint and its secret, which is not kept with the answer."""
+    try:
+        endpoint, secret = await act()
+    except DoneBeforeError as before:
+        endpoint, secret = await service.with_secret(ctx, caller, before.held.payment_id)
+        if isinstance(before.held, Replay):
+            return again(before.held, secret=secret)
+    body = views.endpoint(endpoint)
+    if hold:
+        await idempotency.answer(ctx, hold, status, body)
+    return JSONResponse(body | {"secret": secret}, status_code=status)
 
 
 @router.get("", response_model=None, responses=says(EndpointList))
@@ -106,12 +134,12 @@ async def delete(ctx: InContext, caller: Admin, endpoint_id: str) -> None:
 
 @router.post("/{endpoint_id}/rotate", response_model=None, responses=says(EndpointWithSecret))
 async def rotate(
-    ctx: InContext, caller: Admin, endpoint_id: str, asked: RotateSecret | None = None
-) -> dict[str, Any]:
+    request: Request, ctx: InContext, caller: Admin, endpoint_id: str, asked: RotateSecret | None = None
+) -> JSONResponse:
     """Make a new secret, shown in this answer alone. Until the overlap is over, deliveries carry both signatures."""
     overlap = (asked or RotateSecret()).overlap_hours * HOUR
-    endpoint, secret = await service.rotate(ctx, caller, known("endpoint", endpoint_id), overlap)
-    return views.endpoint(endpoint) | {"secret": secret}
+    id_, hold = known("endpoint", endpoint_id), await hold_of(request, caller)
+    return await _with_secret(ctx, caller, hold, lambda: service.rotate(ctx, caller, id_, overlap, hold=hold))
 
 
 @router.post("/{endpoint_id}/test", response_model=None, responses=says(TryAnswer))
@@ -152,19 +180,58 @@ async def delivery(ctx: InContext, caller: Admin, endpoint_id: str, event_id: st
     "/{endpoint_id}/deliveries/{event_id}/replay", response_model=None, responses=says(DeliveryAnswer)
 )
 async def replay(
-    ctx: InContext, caller: Admin, endpoint_id: str, event_id: str, _asked: Nothing | None = None
-) -> dict[str, Any]:
+    request: Request,
+    ctx: InContext,
+    caller: Admin,
+    endpoint_id: str,
+    event_id: str,
+    _asked: Nothing | None = None,
+) -> JSONResponse:
     """Send one event again, whatever became of it; or for the first time."""
     known("endpoint", endpoint_id)
-    return views.delivery(await service.replay(ctx, caller, endpoint_id, known("outgoing", event_id)))
+    known("outgoing", event_id)
+    hold = await hold_of(request, caller)
+
+    async def act() -> dict[str, Any]:
+        return views.delivery(await service.replay(ctx, caller, endpoint_id, event_id, hold))
+
+    async def as_it_stands() -> dict[str, Any]:
+        return views.delivery((await service.delivery(ctx, caller, endpoint_id, event_id))[0])
+
+    return await _once(ctx, hold, act, as_it_stands)
+
+
+async def _once(
+    ctx: Context,
+    hold: Hold | None,
+    act: Callable[[], Awaitable[dict[str, Any]]],
+    otherwise: Callable[[], Awaitable[dict[str, Any]]],
+) -> JSONResponse:
+    """Answer with what was done; `otherwise` tells it where that was done before, and its answer was lost."""
+    try:
+        body = await act()
+    except DoneBeforeError as before:
+        if isinstance(before.held, Replay):
+            return again(before.held)
+        body = await otherwise()
+    if hold:
+        await idempotency.answer(ctx, hold, HTTPStatus.OK, body)
+    return JSONResponse(body)
 
 
 @router.post("/{endpoint_id}/replay", response_model=None, responses=says(Replayed))
-async def replay_since(ctx: InContext, caller: Admin, endpoint_id: str, asked: ReplaySince) -> dict[str, Any]:
+async def replay_since(
+    request: Request, ctx: InContext, caller: Admin, endpoint_id: str, asked: ReplaySince
+) -> JSONResponse:
     """Send all that it wanted since then and did not get: what failed, and what came while it was disabled."""
     known("endpoint", endpoint_id)
+    hold = await hold_of(request, caller)
     try:
         since = views.in_utc(asked.since)
     except OverflowError:
         raise InvalidRequestError("since is too far away.", field="since") from None
-    return {"replayed": await service.replay_since(ctx, caller, endpoint_id, since)}
+
+    async def act(hold: Hold | None = None) -> dict[str, Any]:
+        return {"replayed": await service.replay_since(ctx, caller, endpoint_id, since, hold)}
+
+    return await _once(ctx, hold, lambda: act(hold), act)

@@ -130,7 +130,9 @@ async def change_gateway(
         caller,
         payment_id,
         await hold_of(request, caller),
-        lambda _: payments.change_gateway(ctx, caller, payment_id, gateway),
+        lambda held: payments.change_gateway(
+            ctx, caller, payment_id, gateway, since=held.since if held else None
+        ),
     )
 
 
@@ -201,6 +203,21 @@ async def cancel(
         payment_id,
         await hold_of(request, caller),
         lambda _: payments.cancel(ctx, caller, payment_id),
+    )
+
+
+@router.post("/{payment_id}/fulfil", response_model=None, responses=says(PaymentAnswer))
+async def fulfil(
+    request: Request, ctx: InContext, caller: Support, payment_id: str, _asked: Nothing | None = None
+) -> JSONResponse:
+    """Say that the goods are on their way: from then on a cancellation is not refunded by itself."""
+    known("payment", payment_id)
+    return await once(
+        ctx,
+        caller,
+        payment_id,
+        await hold_of(request, caller),
+        lambda _: payments.fulfil(ctx, caller, payment_id),
     )
 
 

@@ -18,23 +18,29 @@ PATIENCE_S: Final = 5.0
 
 
 class Looks:
-    """The last look at each payment, shared by all who ask within two seconds."""
+    """The last look at each payment, shared by all who ask within two seconds, unless it has changed since."""
 
     def __init__(
         self, look: Look, *, clock: Callable[[], float] = time.monotonic, patience_s: float = PATIENCE_S
     ) -> None:
         self._look, self._clock, self._patience_s = look, clock, patience_s
-        self._looks: dict[str, tuple[float, asyncio.Task[Answer]]] = {}  # oldest first
+        self._looks: dict[str, tuple[float, int, asyncio.Task[Answer]]] = {}  # oldest first
 
-    async def ask(self, caller: Caller, payment_id: str) -> Outcome | None:
+    async def ask(self, caller: Caller, payment_id: str, version: int) -> Outcome | None:
         """What the payment's gateway says of it, unless it takes too long; what follows is in the database by then.
+
+        What it said of an earlier version than the asker has seen is not said again: a decline that a webhook has brought
+        meanwhile would be shown as if nothing were known.
 
         A look goes on without whoever asked for it.
         """
         self._drop_old()
+        if payment_id in self._looks and self._looks[payment_id][1] < version:
+            self.forget(payment_id)
         if payment_id not in self._looks:
-            self._looks[payment_id] = self._clock(), asyncio.create_task(self._look(caller, payment_id))
-        looking = self._looks[payment_id][1]
+            looking = asyncio.create_task(self._look(caller, payment_id))
+            self._looks[payment_id] = self._clock(), version, looking
+        looking = self._looks[payment_id][2]
         done, _ = await asyncio.wait({looking}, timeout=self._patience_s)
         return looking.result().outcome if done else None
 
@@ -43,7 +49,7 @@ class Looks:
         self._looks.pop(payment_id, None)
 
     def _drop_old(self) -> None:
-        for payment_id, (since, looking) in list(self._looks.items()):
+        for payment_id, (since, _, looking) in list(self._looks.items()):
             if self._clock() - since < EVERY_S:
                 return
             if looking.done():

@@ -175,7 +175,9 @@ class Checkout:
         """How the payment stands now. Where our own record leaves a doubt, its gateway is asked."""
         stands, outcome = self._stands(visit, None), None
         if stands in WAITING or (stands is Standing.OPEN and _disclosed(visit.family)):
-            outcome = await self._looks.ask(visit.caller, visit.family.payment.id)
+            outcome = await self._looks.ask(
+                visit.caller, visit.family.payment.id, visit.family.payment.version
+            )
             visit = await self._visit_of(visit.family.payment.id)
             stands = self._stands(visit, outcome)
         return visit, stands, outcome

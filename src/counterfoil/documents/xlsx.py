@@ -1,0 +1,106 @@
+"""Excel workbooks: numbers that are numbers, money in the format of its currency, and a print that fits its page.
+
+Texts are written as texts: nothing is taken for a formula or a link. Rows are written as they come (constant memory).
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+import xlsxwriter
+
+from counterfoil.domain.money import EXPONENT, Money
+from counterfoil.domain.refund_report import Share
+
+Cell: TypeAlias = str | int | Share | Money | None
+
+MEDIA_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+OPTIONS: Final = {
+    "in_memory": False,
+    "constant_memory": True,
+    "strings_to_formulas": False,
+    "strings_to_urls": False,
+}
+_A4: Final = 9
+_WIDTH: Final = 14  # characters: an amount of a billion with its currency
+_SHARE: Final = "0.00%"
+_COUNT: Final = "#,##0"
+
+
+def workbook(
+    title: str, header: Sequence[str], rows: Iterable[Sequence[Cell]], *, made_at: datetime
+) -> bytes:
+    """A workbook of one sheet. An int is a count, money is in major units.
+
+    Raises ValueError where a text holds a NUL.
+    """
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, OPTIONS) as book:
+        book.set_properties(
+            {"title": title, "author": "Counterfoil", "created": made_at.replace(tzinfo=None)}
+        )
+        sheet = book.add_worksheet(_sheet_name(title))
+        _set_up(sheet, title, len(header))
+        formats = _Formats(book)
+        for column, name in enumerate(header):
+            _write(sheet, 0, column, name, formats.bold)
+        for number, row in enumerate(rows, start=1):
+            for column, cell in enumerate(row):
+                _write(sheet, number, column, cell, formats.of(cell))
+    return out.getvalue()
+
+
+def _sheet_name(title: str) -> str:
+    """Excel's own limits: 31 characters, and none of seven."""
+    return "".join(" " if letter in "[]:*?/\\" else letter for letter in title)[:31].strip(" '")
+
+
+def _set_up(sheet: Any, title: str, columns: int) -> None:
+    """One page wide, the header on every page, which page of how many at its foot."""
+    sheet.set_landscape()
+    sheet.set_paper(_A4)
+    sheet.fit_to_pages(1, 0)
+    sheet.repeat_rows(0)
+    sheet.freeze_panes(1, 1)
+    sheet.set_footer(f"&L{title.replace('&', '&&')}&R&P / &N")
+    sheet.set_column(0, columns - 1, _WIDTH)
+
+
+class _Formats:
+    """The formats of a workbook, each made once."""
+
+    def __init__(self, book: Any) -> None:
+        self._book = book
+        self._made: dict[str, Any] = {}
+        self.bold = book.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
+
+    def of(self, cell: Cell) -> Any:
+        if cell is None or isinstance(cell, str):
+            return None
+        shape = pattern(cell)
+        if shape not in self._made:
+            self._made[shape] = self._book.add_format({"num_format": shape})
+        return self._made[shape]
+
+
+def pattern(cell: int | Share | Money) -> str:
+    """Excel's format of a number: a share in per cent, money with the digits and the code of its currency."""
+    if isinstance(cell, Money):
+        digits = EXPONENT[cell.currency]
+        return f'#,##0{"." + "0" * digits if digits else ""}\\ "{cell.currency}"'
+    return _SHARE if isinstance(cell, Share) else _COUNT
+
+
+def _write(sheet: Any, row: int, column: int, cell: Cell, form: Any) -> None:
+    if isinstance(cell, str):
+        if "\x00" in cell:
+            raise ValueError("a cell may not hold the character U+0000")
+        sheet.write_string(row, column, cell, form)
+    elif cell is not None:
+        sheet.write_number(row, column, _number(cell), form)
+
+
+def _number(cell: int | Share | Money) -> float:
+    """A spreadsheet's numbers are doubles, whose fifteen digits hold every amount that is taken exactly."""
+    return float(cell.major if isinstance(cell, Money) else str(cell))
