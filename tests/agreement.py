@@ -20,7 +20,9 @@ QUESTIONS = {
         ), 0)::bigint AS refunded_seen FROM charges""",
     "refunds": """SELECT id, state, source, method, amount, gateway_ref, needed, next_check_at,
         (SELECT ref FROM charges WHERE id = refunds.charge_id) AS charge_ref,
-        (SELECT count(*) FROM refund_approvals WHERE refund_id = refunds.id) AS given FROM refunds""",
+        (SELECT count(*) FROM refund_approvals WHERE refund_id = refunds.id) AS given,
+        EXISTS (SELECT FROM exceptions WHERE kind = 'refund_failed' AND subject = refunds.id
+                AND resolved_at IS NULL) AS told FROM refunds""",
     "unsettled": "SELECT id, payment_id, verb, settled FROM calls WHERE settled IS NULL OR settled = 'unknown'",
     "letters": "SELECT id, type, status, reason FROM inbox WHERE status NOT IN ('processed', 'ignored')",
     # A client that never came back is no harm to anybody, once its payment is settled.
@@ -171,7 +173,9 @@ def _double(taken: Sequence[Charge], payment_of: Mapping[str, str], said: Stored
 def _kept(taken: Sequence[Charge], said: Stored) -> list[Charge]:
     """Charges that were not given back. A surplus that the customer's bank would not take back waits for a person."""
     with_a_person = {
-        row["charge_ref"] for row in said["refunds"] if (row["source"], row["state"]) == ("surplus", "failed")
+        row["charge_ref"]
+        for row in said["refunds"]
+        if (row["source"], row["state"], row["told"]) == ("surplus", "failed", True)
     }
     return [charge for charge in taken if charge.kept and charge.ref not in with_a_person]
 

@@ -50,6 +50,7 @@ class World:
     policy: Mapping[str, Any] = field(default_factory=dict)
     payments: list[dict[str, Any]] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)
+    only_refunds: bool = False  # the fates are of calls that send a refund
     meanwhile: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
     late: list[Request] = field(default_factory=list)
     sent: dict[str, bytes] = field(default_factory=dict)  # refund → the bytes that left for it
@@ -113,7 +114,8 @@ class World:
 
     async def carry(self, request: Request) -> Answer | Unsent | Lost:
         """A call on its way: its fate is what was said last, else it arrives and is answered."""
-        fate = self.fates.pop(0) if self.fates else Fate.FINE
+        meant = self.fates and (request.call in SENDINGS or not self.only_refunds)
+        fate = self.fates.pop(0) if meant else Fate.FINE
         if request.call in SENDINGS:
             await self._may_leave(request)
         if fate is Fate.UNSENT:

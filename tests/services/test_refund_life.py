@@ -55,6 +55,7 @@ NTH: Final = st.integers(0, 5)
 COURSES: Final = ("succeeded", "pending", "pending_failing", "failing", "short", "refused")
 SWITCHES: Final = ("processed", "pending", "failing", "failing_late", "no_balance")
 TROUBLE: Final = tuple(fate for fate in Fate if fate is not Fate.FINE)
+NO_ANSWER: Final = (Fate.LOST_AFTER, Fate.FAILS_AFTER, Fate.GARBAGE, Fate.LOST_BEFORE)
 LIVE: Final = {"pending_approval", "approved", "processing"}
 # COUNTERFOIL_TEST_RUNS=2000 runs more of them: one takes half a second.
 RUNS: Final = int(os.environ.get("COUNTERFOIL_TEST_RUNS", "201"))
@@ -104,6 +105,13 @@ class Life(RuleBasedStateMachine):
         if said.status == 201:
             self.asked = (who, path, asked, key, said.json["id"])
 
+    @rule(nth=st.integers(0, 1), fate=st.sampled_from(NO_ANSWER), amount=st.sampled_from((100, 2_000)))
+    def ask_and_hear_nothing(self, nth: int, fate: Fate, amount: int) -> None:
+        """The answer to the refund is lost, and to the resend too; somebody asks the gateway how it stands."""
+        self.world.fates, self.world.only_refunds = [fate] * 2, True
+        self.ask("ann", nth, amount)
+        self.sync(nth)
+
     @precondition(lambda self: self.asked)
     @rule()
     def ask_again(self) -> None:
@@ -139,9 +147,10 @@ class Life(RuleBasedStateMachine):
 
     # What happens on the way.
 
-    @rule(fates=st.lists(st.sampled_from(TROUBLE), min_size=1, max_size=2))
-    def trouble_ahead(self, fates: list[Fate]) -> None:
-        self.world.fates = list(fates)
+    @rule(fate=st.sampled_from(TROUBLE), times=st.integers(1, 3), only_refunds=st.booleans())
+    def trouble_ahead(self, fate: Fate, times: int, only_refunds: bool) -> None:
+        """This becomes of the next calls, or of the next that send a refund; a lost one is sent again at once, by itself."""
+        self.world.fates, self.world.only_refunds = [fate] * times, only_refunds
 
     @precondition(lambda self: self.asked)
     @rule(nth=NTH, who=WHO, verb=st.sampled_from(("webhook", "approve", "cancel", "send", "sweep", "sync")))

@@ -26,6 +26,11 @@ def test_without_idempotency_double_charges_are_found():
     assert any(_alone(summary, seeds, "idempotency").double for seeds in pieces)
 
 
+def test_without_a_look_before_a_refund_goes_again_double_refunds_are_found():
+    pieces = (range(first, first + PIECE) for first in range(1, 601, PIECE))
+    assert any(_alone(summary, seeds, "refund keys").double_refunds for seeds in pieces)
+
+
 def test_two_runs_of_a_seed_say_the_same_line_by_line():
     for seed in (3, 118):
         one, other = (_alone(trace, seed, None).trace for _ in range(2))

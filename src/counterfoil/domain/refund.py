@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any, Final
 
 from counterfoil.domain.charge import Charge, RefundState
 from counterfoil.domain.machine import Machine
 from counterfoil.domain.money import Money
+from counterfoil.domain.payment import Payment
 
 
 class State(StrEnum):
@@ -171,6 +173,17 @@ _STAGES: Final[Mapping[State, Callable[[Refund], str]]] = {
     State.REJECTED: lambda refund: f"rejected: {refund.because}",
     State.CANCELLED: lambda refund: f"cancelled: {refund.because}",
 }
+
+
+def subject_of(payment: Payment, charge: Charge) -> str:
+    """Whose refunds of a day count together: the customer's, else the card's, else the payment's alone."""
+    if customer := payment.customer.get("id"):
+        return f"customer:{customer}"
+    if email := payment.customer.get("email"):
+        return f"email:{sha256(str(email).lower().encode()).hexdigest()[:32]}"
+    if card := charge.detail.get("fingerprint"):
+        return f"card:{card}"
+    return f"payment:{payment.id}"
 
 
 def reserved(refunds: Iterable[Refund], charge_id: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from counterfoil.domain.call import Call
 from counterfoil.domain.charge import REFUND_SAYS, Charge, RefundState, of_before, refund_state
@@ -22,6 +23,7 @@ from counterfoil.domain.refund import (
     Source,
     State,
     reserved,
+    subject_of,
     to_void,
 )
 from counterfoil.services import mailing, publishing
@@ -57,6 +59,12 @@ PASSING: Final = frozenset(
 # What is not given back does not count towards anybody's limits.
 TAKEN_OFF: Final = frozenset({State.FAILED, State.REJECTED, State.CANCELLED})
 ENDED: Final = TAKEN_OFF | {State.SUCCEEDED}
+
+
+def today(ctx: Context) -> str:
+    """The day of the business, ISO 8601."""
+    zone = ZoneInfo(ctx.directory.document["business"]["timeZone"])
+    return ctx.now().astimezone(zone).date().isoformat()
 
 
 async def write(ctx: Context, conn: Connection, family: Family, refund: Refund, **changes: Any) -> Family:
@@ -322,8 +330,8 @@ def _outside(ctx: Context, family: Family, charge: Charge, said: Said, matched: 
         retry_of=matched.id if matched else None,
         evidence=None,
         speed="normal",
-        subject=f"payment:{charge.payment_id}",
-        day=now.date().isoformat(),
+        subject=subject_of(family.payment, charge),
+        day=today(ctx),
         gateway_ref=said.ref,
         arn=said.detail.get("arn"),
         speed_processed=said.detail.get("speed"),

@@ -7,9 +7,7 @@ the key by which the gateway knows it.
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -27,8 +25,7 @@ from counterfoil.domain.fact import Kind, Report
 from counterfoil.domain.money import Money
 from counterfoil.domain.operator import Role
 from counterfoil.domain.pan import looks_like_card
-from counterfoil.domain.payment import Payment
-from counterfoil.domain.refund import Command, Method, Refund, Source, State, refundable
+from counterfoil.domain.refund import Command, Method, Refund, Source, State, refundable, subject_of
 from counterfoil.domain.refund_policy import Ask, Decision, Policy
 from counterfoil.gateways.base import Accepted, Refunds, Refused, Speed
 from counterfoil.services import calling, facts, refund_standing
@@ -149,7 +146,6 @@ def _too_much(charge: Charge) -> RefundRefusedError | AmountNotValidError:
 
 def _new(ctx: Context, family: Family, wish: Wish, amount: int, policy: Policy) -> Refund:
     now, payment = ctx.now(), family.payment
-    zone = ZoneInfo(ctx.directory.document["business"]["timeZone"])
     return Refund(
         id=wish.id,
         merchant_id=payment.merchant_id,
@@ -175,7 +171,7 @@ def _new(ctx: Context, family: Family, wish: Wish, amount: int, policy: Policy) 
         evidence=wish.evidence,
         speed=wish.speed or policy.speed,
         subject=subject_of(payment, wish.charge),
-        day=now.astimezone(zone).date().isoformat(),
+        day=refund_standing.today(ctx),
         gateway_ref=None,
         arn=None,
         speed_processed=None,
@@ -192,17 +188,6 @@ def _new(ctx: Context, family: Family, wish: Wish, amount: int, policy: Policy) 
         version=1,
         updated_at=now,
     )
-
-
-def subject_of(payment: Payment, charge: Charge) -> str:
-    """Whose refunds of a day count together: the customer's, else the card's, else the payment's alone."""
-    if customer := payment.customer.get("id"):
-        return f"customer:{customer}"
-    if email := payment.customer.get("email"):
-        return f"email:{sha256(str(email).lower().encode()).hexdigest()[:32]}"
-    if card := charge.detail.get("fingerprint"):
-        return f"card:{card}"
-    return f"payment:{payment.id}"
 
 
 def _ask(family: Family, refund: Refund, of_customer_day: int, of_person_day: int) -> Ask:
