@@ -1,8 +1,8 @@
 """payments: read, sync, capture and cancel from the command line."""
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 import click
 
@@ -58,10 +58,25 @@ def show_payment(payment_id: str, as_json: bool) -> None:
     if as_json:
         show_one(payment, json_wanted=True)
         return
-    show_one({name: value for name, value in payment.items() if name != "attempts"}, json_wanted=False)
-    click.echo("\nattempts")
-    columns = ("number", "gateway", "status", "gateway_reference", "charges", "failure", "created_at")
-    show([_attempt(one) for one in payment["attempts"]], columns, json_wanted=False, empty="None yet.")
+    show_one({name: value for name, value in payment.items() if name not in TABLES}, json_wanted=False)
+    payment |= {"attempts": [_attempt(one) for one in payment["attempts"]]}
+    for name, columns in TABLES.items():
+        rows = [
+            row | {"amount": str(Money(row["amount"], row["currency"]))} if "currency" in row else row
+            for row in payment[name]
+        ]
+        if rows or name == "attempts":
+            click.echo(f"\n{name}")
+            show(rows, columns, json_wanted=False, empty="None yet.")
+
+
+# What of a payment is many things, and what is shown of each.
+TABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "attempts": ("number", "gateway", "status", "gateway_reference", "charges", "failure", "created_at"),
+    "surplus": ("gateway_reference", "status", "amount", "amount_refunded"),
+    "refunds": ("id", "amount", "status", "stage", "reason", "requested_at"),
+    "disputes": ("id", "amount", "status", "reason", "respond_by"),
+}
 
 
 def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
