@@ -154,6 +154,18 @@ def test_a_request_that_makes_no_sense_is_refused_and_names_its_field(service, b
     assert field in answer.json["detail"]
 
 
+@pytest.mark.parametrize("wrong", [{"amount": 0}, {"amount": -5}, {"amount": 10_001}, {"currency": "EUR"}])
+def test_a_wrong_amount_or_currency_is_refused_with_what_is_left(service, wrong):
+    payment = paid(service)
+    answer = service.post(f"/api/payments/{payment['id']}/refund", {"reason": "duplicate", **wrong})
+    assert (answer.status, answer.json["field"], answer.json["refundable"]) == (
+        422,
+        next(iter(wrong)),
+        10_000,
+    )
+    assert ask(service, payment, 1_000, currency="usd")["amount"] == 1_000
+
+
 def test_parts_may_be_switched_off(service):
     rules(service, partialRefundsEnabled=False)
     payment = paid(service)

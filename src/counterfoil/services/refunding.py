@@ -56,6 +56,7 @@ class Wish:
     amount: int | None
     reason: str
     note: str | None = None
+    currency: str | None = None  # as the asker says: it must be the charge's own
     source: Source = Source.REQUEST
     actor: str = SERVICE
     person: str = SERVICE
@@ -119,6 +120,20 @@ def _amount(wish: Wish) -> int:
     if left == 0:
         raise _too_much(wish.charge)
     amount = left if wish.amount is None else wish.amount
+    if (wish.currency or wish.charge.currency).upper() != wish.charge.currency:
+        raise AmountNotValidError(
+            f"currency must be {wish.charge.currency}, in which it was paid.",
+            field="currency",
+            refundable=left,
+            currency=wish.charge.currency,
+        )
+    if amount <= 0:
+        raise AmountNotValidError(
+            f"amount must be above zero, and at most {Money(left, wish.charge.currency)}.",
+            field="amount",
+            refundable=left,
+            currency=wish.charge.currency,
+        )
     if amount > left:
         raise _too_much(wish.charge)
     return amount

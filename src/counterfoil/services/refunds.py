@@ -35,6 +35,7 @@ class Ask:
     """What a caller asks for. `amount` None is all that is left."""
 
     amount: int | None = None
+    currency: str | None = None  # must be the payment's own, where it is named
     reason: str
     note: str | None = None
     speed: str | None = None
@@ -58,6 +59,7 @@ async def request(
                 id=id_,
                 charge=_paying(family),
                 amount=ask.amount,
+                currency=ask.currency,
                 reason=ask.reason,
                 note=ask.note,
                 speed=ask.speed,

@@ -174,7 +174,7 @@ HUGE = "x" * 501
         ({"reason": "duplicate", "amount": "100"}, 422),
         ({"reason": "duplicate", "amount": True}, 422),
         ({"reason": "duplicate", "amount": {"USD": 1}}, 422),
-        ({"reason": "duplicate", "currency": "USD"}, 422),
+        ({"reason": "duplicate", "currency": "EUR"}, 422),
         ({"reason": "duplicate", "amount_minor": 1}, 422),
         ({"reason": "duplicate", "status": "approved"}, 422),
         ({"reason": "duplicate", "needed": 0}, 422),

@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import StringConstraints
+from pydantic import Field, StrictInt, StringConstraints
 
 from counterfoil.domain import ids
 from counterfoil.domain.errors import InvalidRequestError
+from counterfoil.domain.money import MAX_MINOR
 from counterfoil.domain.refund import Refund, State
 from counterfoil.services import idempotency
 from counterfoil.services import refunds as service
@@ -20,7 +21,7 @@ from counterfoil.store.refunds import Filter
 from counterfoil.web.api.answering import hold_of, once_for
 from counterfoil.web.api.answers import PROBLEMS, PendingRefunds, RefundAnswer, RefundList, says
 from counterfoil.web.api.payments import PAGE_MOST, known
-from counterfoil.web.api.shapes import Minor, Nothing, Shape, Short, Text
+from counterfoil.web.api.shapes import Nothing, Shape, Short, Text
 from counterfoil.web.api.strict import StrictRoute
 from counterfoil.web.security import Approver, InContext, Support, Viewer
 
@@ -29,7 +30,12 @@ Act = Callable[[Context, Caller, str], Awaitable[Refund | Replay]]
 
 
 class RequestRefund(Shape):
-    amount: Minor | None = None
+    amount: Annotated[StrictInt, Field(ge=-MAX_MINOR, le=MAX_MINOR)] | None = Field(
+        default=None, description="minor units, above zero; all that is left, where left out"
+    )
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{3}$")] | None = Field(
+        default=None, description="the payment's own, where it is named"
+    )
     reason: Annotated[str, StringConstraints(min_length=1, max_length=50)]
     note: Text | None = None
     speed: Literal["normal", "optimum"] | None = None
@@ -53,7 +59,9 @@ async def create(
 ) -> JSONResponse:
     """Ask for money back, all that is left of it where `amount` is left out. By the settings it may need an approval."""
     known("payment", payment_id)
-    ask = Ask(amount=asked.amount, reason=asked.reason, note=asked.note, speed=asked.speed)
+    ask = Ask(
+        amount=asked.amount, currency=asked.currency, reason=asked.reason, note=asked.note, speed=asked.speed
+    )
     hold, id_ = await hold_of(request, caller), ctx.new_id("refund")
     return await once_for(
         ctx,
