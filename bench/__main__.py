@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from bench import endtoend, ingest, machine, payments, understand
+from bench import endtoend, ingest, machine, payments, receipts, understand
 from bench.book import make_book
 from bench.figures import Figure, table
 from bench.running import ground
@@ -20,6 +20,7 @@ TITLES: Final = {
     "understand": "Webhooks understood",
     "payments": "Payments at a gateway of 150 ms a call",
     "endtoend": "End to end through the sandbox",
+    "receipts": "Receipts drawn",
 }
 
 
@@ -44,6 +45,7 @@ def main(
             "understand": lambda: understand.measure(here, book, scale),
             "payments": lambda: payments.measure(here, scale),
             "endtoend": lambda: endtoend.measure(here, scale),
+            "receipts": lambda: receipts.measure(scale),
         }
         results = {}
         for name in names or list(TITLES):

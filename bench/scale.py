@@ -15,6 +15,7 @@ class Scale:
     steady_warm_s: float
     payments: int  # with 64 under way
     payments_alone: int  # one after the other
+    receipts_s: float  # a peer, page and round
 
 
 FULL = Scale(
@@ -26,6 +27,7 @@ FULL = Scale(
     steady_warm_s=2.0,
     payments=2_000,
     payments_alone=50,
+    receipts_s=8.0,
 )
 SHORT = Scale(
     rounds=1,
@@ -36,4 +38,5 @@ SHORT = Scale(
     steady_warm_s=0.3,
     payments=128,
     payments_alone=5,
+    receipts_s=0.5,
 )

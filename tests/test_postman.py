@@ -7,8 +7,8 @@ import pytest
 
 from counterfoil import postman
 from counterfoil.domain.boundary import NetworkInsideTransactionError, transaction_open
-from counterfoil.domain.delivery import Security
-from counterfoil.postman import Came, Fate, Postman, Server
+from counterfoil.domain.delivery import Came, Fate, Security
+from counterfoil.postman import Postman, Server
 from counterfoil.web.server import listen
 from postbox import PASSWORD, USER, certificate, postbox
 

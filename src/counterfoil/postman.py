@@ -8,34 +8,17 @@ import asyncio
 import ssl
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from enum import StrEnum
 from typing import Final
 
 import aiosmtplib
 
 from counterfoil.domain.boundary import refuse_inside_transaction
-from counterfoil.domain.delivery import Security
+from counterfoil.domain.delivery import ERROR_CHARS, Came, Fate, Security
 from counterfoil.log import scrub
 
 STEP_S: Final = 15.0  # one command; servers that check a sender's address or greet late take several seconds
 TOTAL_S: Final = 60.0  # all of them: a server that drips must not hold the outbox up
 PERMANENT: Final = 500  # RFC 5321, 4.2.1: from here on the same will be refused again
-ERROR_CHARS: Final = 300
-
-
-class Fate(StrEnum):
-    SENT = "sent"
-    BOUNCED = "bounced"  # the server will not have this recipient
-    REFUSED = "refused"  # nor this mail, whoever it is for
-    LATER = "later"
-
-
-@dataclass(frozen=True, slots=True)
-class Came:
-    """What came of bringing a mail. `error` is a sentence for operators."""
-
-    fate: Fate
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ import structlog
 
 from counterfoil import vault
 from counterfoil.courier import Courier
+from counterfoil.documents.jail import Renderer
 from counterfoil.domain.errors import ConfigurationError
 from counterfoil.gateways.base import Gateway, Speak
 from counterfoil.gateways.http import Answer, Http, Request, open_session
@@ -23,6 +24,7 @@ from counterfoil.gateways.razorpay import gateway as razorpay
 from counterfoil.gateways.razorpay import speak as razorpay_speak
 from counterfoil.gateways.stripe import gateway as stripe
 from counterfoil.gateways.stripe import speak as stripe_speak
+from counterfoil.gateways.texting import Texting
 from counterfoil.services import accounts, hearing
 from counterfoil.services.accounts import Connect, Directory
 from counterfoil.services.context import Context, House, OnEvent
@@ -115,7 +117,7 @@ async def open_house(
     # How gateways fare is written beside the payments: it waits for none of their connections, and is none of their steps.
     aside = await database.connect(addresses.url, size=1, pooled=pooled)
     session = open_session()
-    courier = Courier(allow_loopback=settings.allow_loopback_endpoints)
+    courier, renderer = Courier(allow_loopback=settings.allow_loopback_endpoints), Renderer()
     calls = http or Http(session, observe=metrics.observe_call)
     if settings.clock_url:
         await _read_clock(settings.clock_url, clock, calls)
@@ -141,6 +143,8 @@ async def open_house(
             merchant_id=merchant_id,
             public_url=settings.public_url,
             courier=courier,
+            texting=Texting(calls),
+            renderer=renderer,
             on_event=on_event,
             live_obstacle=live_obstacle(settings),
             metrics=metrics,
@@ -152,6 +156,7 @@ async def open_house(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        renderer.close()
         await courier.close()
         await session.close()
         await aside.close()

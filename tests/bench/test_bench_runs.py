@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("ingest", "understand", "payments", "endtoend")
+NAMES = ("ingest", "understand", "payments", "endtoend", "receipts")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def figures(report: dict[str, Any]) -> list[dict[str, Any]]:
     return [figure for name in NAMES for figure in report[name].values()]
 
 
-def test_all_four_benchmarks_print_what_they_measured(report, figures):
+def test_all_benchmarks_print_what_they_measured(report, figures):
     rows = [line.split("|")[1].strip() for line in report["printed"].splitlines() if line.startswith("|")]
     assert [row for row in rows if row != "what" and set(row) != {"-"}] == [f["what"] for f in figures]
     assert sum(f["value"] is not None and f["value"] > 0 for f in figures) >= 30
@@ -81,3 +81,7 @@ def test_a_peer_that_is_not_installed_is_said_not_to_be_measured(report):
     missing = report["ingest"]["web alone ÷ dj-stripe, callback only"]
     assert missing["value"] is None
     assert missing["verdict"] == ""
+
+
+def test_a_receipt_is_the_same_bytes_in_two_processes(report):
+    assert report["receipts"]["identical bytes in two processes"]["value"] == 1

@@ -48,7 +48,6 @@ def made(kind, facts=FACTS, *, link="https://pay.example/pay/pmt_1?token=1&x=2",
         "sender_name": "Your shop",
         "recipient": "anna@example.com",
         "link": link,
-        "language": language,
         "at": AT,
         **more,
     }
@@ -103,7 +102,7 @@ def test_nothing_that_is_put_in_breaks_a_header_or_the_page(evil):
     mail = mails.message(
         said._replace(subject=said.subject.format_map({"business": clean}), paragraphs=(clean,)),
         id_="eml_1", sender="shop@shop.example", sender_name=evil, recipient="anna@example.com", link=None,
-        language="en", at=AT,
+        at=AT,
     )  # fmt: skip
     read = message_from_bytes(mail.as_bytes(), policy=policy.default)
     assert (read["Bcc"], read["To"], len(read.get_all("Subject"))) == (None, "anna@example.com", 1)

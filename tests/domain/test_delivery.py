@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from counterfoil.domain import delivery
-from counterfoil.domain.delivery import Policy, QuietHours, Security, Smtp
+from counterfoil.domain.delivery import Policy, Provider, QuietHours, Security, Smtp
 from counterfoil.domain.errors import InvalidRequestError
 
 SMTP = {"host": "smtp.example.com", "from": "shop@example.com"}
@@ -168,3 +168,62 @@ def test_quiet_hours_end_by_the_clock_of_the_business(
 def test_quiet_hours_that_are_none_are_refused(hours: object):
     with pytest.raises(InvalidRequestError, match="quietHours"):
         delivery.read({"delivery": {"quietHours": hours}})
+
+
+TWILIO = {"provider": "twilio", "account": "AC1", "sender": "+15005550006", "secret": SEALED}
+
+
+def test_each_carrier_has_what_it_needs():
+    twilio, msg91 = (
+        read(sms=TWILIO).sms,
+        read(sms={"provider": "msg91", "template": "t1", "secret": SEALED}).sms,
+    )
+    assert (twilio.provider, twilio.account, twilio.sender) == (Provider.TWILIO, "AC1", "+15005550006")
+    assert (msg91.provider, msg91.template, msg91.sender) == (Provider.MSG91, "t1", None)
+    assert "sealed" not in repr(twilio)
+    assert read(sms=None).sms is None
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"provider": "pigeon"}, "provider"),
+        ({"provider": None}, "provider"),
+        ({"account": None}, "account"),
+        ({"sender": None}, "sender"),
+        ({"sender": "x/../y"}, "sender"),
+        ({"account": 1}, "account"),
+        ({"provider": "msg91"}, "template"),
+        ({"secret": None}, "secret"),
+        ({"secret": "in the clear"}, "secret"),
+        ({"url": "https://sms.example"}, "url"),
+    ],
+)
+def test_a_carrier_that_cannot_be_used_is_refused_by_its_field(change, field):
+    with pytest.raises(InvalidRequestError) as refused:
+        read(sms=TWILIO | change)
+    assert refused.value.facts["field"] == f"delivery.sms.{field}"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("+91 98765-43210", "+919876543210"),
+        ("+1 (500) 555 0006", "+15005550006"),
+        ("9876543210", None),
+        ("+0123456789", None),
+        ("+91x", None),
+        (None, None),
+        ("", None),
+    ],
+)
+def test_a_number_has_its_country(text, number):
+    assert delivery.number_of(text) == number
+
+
+def test_receipts_go_by_the_channels_that_are_chosen():
+    chosen = {"receiptGeneration": {"automatedDelivery": {"email": True, "sms": True, "inApp": False}}}
+    policy = delivery.read(chosen)
+    assert (policy.receipts_by_email, policy.receipts_by_sms, policy.receipts_in_app) == (True, True, False)
+    begun = delivery.read({})
+    assert (begun.receipts_by_email, begun.receipts_by_sms, begun.receipts_in_app) == (False, False, True)

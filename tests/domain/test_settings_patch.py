@@ -102,7 +102,7 @@ WRONG = [
     ("routing.breaker.failures", 0, "whole number from 1 to 1000"),
     ("routing.lateAuthorization", "keep", "must be one of leave, refund"),
     ("monitoring.onError", "shrug", "must be one of allow, review, block"),
-    ("delivery.sms", {"url": "https://sms.example"}, "cannot be configured yet"),
+    ("delivery.sms > url", {"url": "https://sms.example"}, "is not a setting"),
     ("delivery.operators > 0", ["no address"], "must be an e-mail address"),
     ("delivery.smtp > host", {"port": 25, "from": "a@b.example"}, "must be the name or address"),
     ("delivery.smtp > hots", {"hots": "mail.example"}, "is not a setting"),

@@ -109,7 +109,9 @@ def test_a_file_with_one_bad_row_is_not_taken_and_every_bad_row_is_named(service
     refused = upload(service, text, status=422)
     assert [row["row"] for row in refused["rows"]] == [3, 4]
     assert "40.00 USD is left to refund" in refused["rows"][0]["problem"]
-    assert refused["detail"].startswith("Nothing of the file was taken: 2 rows are wrong. The first, line 3: ")
+    assert refused["detail"].startswith(
+        "Nothing of the file was taken: 2 rows are wrong. The first, line 3: "
+    )
     unknown = upload(service, "payment,reason\npmt_01m81j18g058kz5g52d9cyekhn,duplicate\n", status=422)
     assert "there is no payment" in unknown["rows"][0]["problem"]
 

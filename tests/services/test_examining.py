@@ -193,6 +193,9 @@ def test_mails_that_a_setting_promises_and_nothing_sends_are_named(service: Serv
     assert looked_at(service, key_file)["mails"].mend == "Set delivery.operators."
     service.change_settings({"delivery": {"operators": ["money@shop.example"]}})
     assert looked_at(service, key_file)["mails"].state == "ok"
+    service.change_settings({"receiptGeneration": {"automatedDelivery": {"sms": True}}})
+    assert looked_at(service, key_file)["mails"].mend == "Set delivery.sms."
+    service.change_settings({"receiptGeneration": {"automatedDelivery": {"sms": False}}})
     service.create(payment_method="pm_card_chargeDeclinedLostCard", off_session=True, confirm=True)
     service.advance(60)
     found = service.eventually(lambda: _waiting(service, key_file))

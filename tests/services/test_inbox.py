@@ -399,10 +399,10 @@ async def test_understanding_one_letter_of_an_account_does_not_wait_for_another(
 ):
     """The account's row, which the first event of an account teaches its id, must not be a lock for all that follow."""
     bodies = []
-    for n in range(3):
+    for n in range(3):  # not captured: the numbers of receipts are taken one after the other, on purpose
         family = await builders.owed(ctx, "razorpay")
-        paid = builders.razorpay_payment(family.attempts[0], f"pay_{n}", "captured")
-        bodies.append(builders.razorpay_event("payment.captured", payment=paid))
+        held = builders.razorpay_payment(family.attempts[0], f"pay_{n}", "authorized")
+        bodies.append(builders.razorpay_event("payment.authorized", payment=held))
     # The very first makes what all share: the account's id and the ledger accounts.
     assert await builders.told(ctx, "razorpay", bodies[0]) == ["processed"]
     first, second = await builders.stored(ctx, "razorpay", *bodies[1:])
@@ -438,7 +438,7 @@ async def test_a_dead_letter_replayed_is_understood_anew(ctx: Context):
     assert await builders.understood(ctx, letter_id) == "processed"
     assert (await builders.family_of(ctx, family.payment.id)).payment.status == "captured"
     assert (await letter(ctx))["reason"] is None
-    [act] = await builders.rows(ctx, "SELECT actor, action, object_id FROM audit")
+    [act] = await builders.rows(ctx, "SELECT actor, action, object_id FROM audit WHERE actor <> 'service'")
     assert act == {"actor": "cli:tests", "action": "webhook.replay", "object_id": letter_id}
 
 

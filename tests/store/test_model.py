@@ -212,7 +212,7 @@ TABLES = (
     "idempotency", "inbox", "journals", "ledger_accounts", "merchants", "payments", "recovery", "settings", "webhook_secrets",
     "breakers", "deliveries", "delivery_log", "downtimes", "endpoint_secrets", "endpoints", "event_sequence", "events", "listeners",
     "disputes", "mails", "retries", "refund_approvals", "refund_days", "refunds",
-    "refund_batches", "refund_batch_rows", "refund_batch_approvals",
+    "refund_batches", "refund_batch_rows", "refund_batch_approvals", "receipts", "receipt_series",
 )  # fmt: skip
 TABLE_OF = {
     "winner_is_an_attempt_of_this_payment": "payments",
@@ -221,6 +221,12 @@ TABLE_OF = {
     "one_call_at_a_time": "calls",
     "one_current_endpoint_secret": "endpoint_secrets",
     "one_planned_retry": "retries",
+    "a_refund_has_a_refund_receipt": "receipts",
+    "void_says_why": "receipts",
+    "one_receipt_a_number": "receipts",
+    "receipt_numbers": "receipts",
+    "one_receipt_a_payment": "receipts",
+    "one_receipt_a_refund": "receipts",
     "one_mail_an_occasion": "mails",
     "one_call_a_key": "calls",
     "somebody_submits": "disputes",
@@ -248,6 +254,7 @@ ACCOUNT = ANEW | {"draining_since": AT}
 SECRET = ANEW | {"expires_at": AT}
 LIST = {"list": "anew"}
 DRAWER = {"key": "anew"}
+RECEIPT = ANEW | {"number": "R-1", "sequence": 90, "voided_at": AT, "void_reason": "a test"}
 GONE = {"merchant_id": "mer_gone"}
 EVENT = ANEW | {"sequence": None}
 ENDED = {"next_check_at": None, "ended_at": AT}
@@ -413,6 +420,7 @@ BREAKS = [
     Break("one_mail_an_occasion", ANEW),
     Break("mails_mode_check", MAIL | {"mode": "test"}),
     Break("mails_recipient_check", MAIL | {"recipient": ""}),
+    Break("mails_channel_check", MAIL | {"channel": "pigeon"}),
     Break("mails_outcome_check", MAIL | ENDED | {"outcome": "lost"}),
     Break("mails_check", MAIL | {"outcome": "sent", "ended_at": AT}),
     Break("mails_check1", MAIL | {"ended_at": AT}),
@@ -449,6 +457,24 @@ BREAKS = [
     Break(APPROVED_TERMS, YES | {"amount": 999}),
     Break(APPROVED_TERMS, YES | {"currency": "EUR"}),
     Break(APPROVED_TERMS, {"person": "anna", "requester": "somebody else"}),
+    Break("receipts_pkey", {"number": "R-1", "sequence": 90, "voided_at": AT, "void_reason": "a test"}, "refund_id IS NULL"),
+    Break("receipts_mode_check", RECEIPT | {"mode": "test"}, "refund_id IS NULL"),
+    Break("receipts_kind_check", RECEIPT | {"kind": "bill"}, "refund_id IS NULL"),
+    Break("receipts_sequence_check", RECEIPT | {"sequence": 0}, "refund_id IS NULL"),
+    Break("receipts_number_check", RECEIPT | {"number": "R-2026-0000000001"}, "refund_id IS NULL"),
+    Break("receipts_merchant_id_fkey", RECEIPT | GONE, "refund_id IS NULL"),
+    Break("receipts_payment_id_fkey", RECEIPT | {"payment_id": "pmt_gone"}, "refund_id IS NULL"),
+    Break("receipts_refund_id_fkey", RECEIPT | {"kind": "refund", "refund_id": "rfn_gone"}, "refund_id IS NULL"),
+    Break("a_refund_has_a_refund_receipt", RECEIPT | {"kind": "refund"}, "refund_id IS NULL"),
+    Break("void_says_why", RECEIPT | {"void_reason": None}, "refund_id IS NULL"),
+    Break("one_receipt_a_number", RECEIPT | {"sequence": "{receipts.sequence}"}, "refund_id IS NULL"),
+    Break("receipt_numbers", RECEIPT | {"number": "{receipts.number}"}, "refund_id IS NULL"),
+    Break("one_receipt_a_payment", RECEIPT | {"voided_at": None, "void_reason": None}, "refund_id IS NULL"),
+    Break("one_receipt_a_refund", RECEIPT | {"voided_at": None, "void_reason": None}, "refund_id IS NOT NULL"),
+    Break("receipt_series_pkey", {}),
+    Break("receipt_series_prefix_check", {"prefix": "too long"}),
+    Break("receipt_series_last_check", {"prefix": "X", "last": 0}),
+    Break("receipt_series_merchant_id_fkey", GONE),
     Break("disputes_pkey", {"ref": "dp_anew"}),
     Break("disputes_account_id_ref_key", ANEW),
     Break("disputes_mode_check", DISPUTE | {"mode": "test"}),
@@ -997,3 +1023,26 @@ async def test_a_claim_is_given_up_only_by_who_has_it(ctx: Context):
         assert (await payments.get(conn, family.payment.id)).payment.winner_attempt_id is not None
         await payments.release_winner(conn, family.payment.id, family.attempts[0].id)
         assert (await payments.get(conn, family.payment.id)).payment.winner_attempt_id is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("UPDATE receipts SET number = 'R-9'", "stays as it was issued"),
+        ("UPDATE receipts SET document = '{}'", "stays as it was issued"),
+        ("UPDATE receipt_series SET last = last + 2", "goes up by one"),
+        ("UPDATE receipt_series SET last = last - 1", "goes up by one"),
+    ],
+)
+async def test_a_receipt_and_its_series_stay_as_they_are(conn: asyncpg.Connection, statement: str, says: str):
+    with pytest.raises(asyncpg.PostgresError, match=says):
+        await conn.execute(statement)
+
+
+async def test_a_receipt_is_voided_once(conn: asyncpg.Connection):
+    void, trial = "UPDATE receipts SET voided_at = now(), void_reason = 'a test'", conn.transaction()
+    await trial.start()
+    await conn.execute(void)
+    with pytest.raises(asyncpg.PostgresError, match="stays as it was issued"):
+        await conn.execute(void)
+    await trial.rollback()

@@ -64,6 +64,12 @@ WHO = """
     POST  /api/payments/refunds/batches/{batch_id}/approve approver
     POST  /api/payments/refunds/batches/{batch_id}/reject  approver
     POST  /api/payments/refunds/batches/{batch_id}/cancel  approver
+    GET   /api/payments/{payment_id}/receipt               viewer
+    GET   /api/payments/receipts                           viewer
+    GET   /api/payments/receipts/{receipt_id}              viewer
+    POST  /api/payments/receipts/{receipt_id}/void         admin
+    GET   /api/payments/receipts/{receipt_id}/deliveries   viewer
+    POST  /api/payments/{payment_id}/receipt/deliver       support
     GET   /api/payments/disputes                           viewer
     GET   /api/payments/disputes/{dispute_id}              viewer
     GET   /api/payments/disputes/{dispute_id}/evidence     support
@@ -74,6 +80,7 @@ WHO = """
 # What needs no key, and why.
 OPEN = {
     "/webhooks/": "the gateway's signature vouches",
+    "/r/": "the receipt's signed link vouches",
     "/pay": "the customer's signed link vouches",
     "/static": "nothing of anybody's",
     "/healthz": "told to whoever watches",
@@ -96,6 +103,7 @@ IDS = {
     "endpoint_id": "ept_01m82q4mexgp9s3vb3tax4n4pn",
     "event_id": "out_01m82q4mexgp9s3vb3tax4n4pn",
     "refund_id": "rfn_01m82q4mexgp9s3vb3tax4n4pn",
+    "receipt_id": "rct_01m82q4mexgp9s3vb3tax4n4pn",
     "batch_id": "bat_01m82q4mexgp9s3vb3tax4n4pn",
     "dispute_id": "dsp_01m82q4mexgp9s3vb3tax4n4pn",
 }
@@ -106,6 +114,8 @@ BODIES: dict[str, Any] = {
     "accept": {"confirm": True},
     "refund": {"reason": "duplicate"},
     "reject": {"reason": "goods were used"},
+    "void": {"reason": "wrong name"},
+    "deliver": {"channels": ["email"]},
     "manual": {"evidence": "UTR 1"},
     "evidence": {"summary": "Delivered."},
     "batches": {"name": "march.csv", "csv": "payment,reason\npmt_01m82q4mexgp9s3vb3tax4n4pn,duplicate\n"},

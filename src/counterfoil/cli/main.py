@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "disputes": "disputes",
     "webhooks": "webhooks",
     "refunds": "refunds",
+    "receipts": "receipts",
     "endpoints": "endpoints",
 }
 

@@ -1,22 +1,30 @@
 """What runs in a worker process: it gives up its rights, reads jobs from its input, and answers each on its output.
 
-A message is its length in four bytes and then so many bytes. A job is JSON; an answer is one byte and a body: the file,
-or what is wrong as JSON. The process ends when its input does, so that none outlives the service.
+A message is its length in four bytes and then so many bytes, of which the first says what it is. Asked is to set a job
+(JSON), or what the signature on a file is worth (certificates and the file); answered is a file, a verdict, or what is
+wrong as JSON. The process ends when its input does, so that none outlives the service.
 """
 
 import json
 import struct
 import sys
+from collections.abc import Callable, Collection
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from counterfoil.documents import confinement
 from counterfoil.documents.template import TemplateError
-from counterfoil.documents.typesetting import Job, Setter
+from counterfoil.documents.typesetting import BUILT_IN, Job, Setter
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 LENGTH: Final = struct.Struct(">I")
 READY: Final = b"."
+SET: Final = b"s"
+VERIFY: Final = b"v"
 FILE: Final = b"+"
 WRONG: Final = b"-"
 
@@ -25,19 +33,32 @@ def main(folder: str, memory: str, cpu_s: str) -> None:
     """Answer jobs for the templates of a folder, with so much memory in all and so much processor time for each."""
     confinement.limit(memory=int(memory))
     confinement.confine()
-    setter = Setter(Path(folder))
+    setter = cache(partial(Setter, Path(folder)))
+    if Path(folder) == BUILT_IN:
+        setter()  # ours is warm; the fonts of another are read within the limits of its first job
     jobs, answers = sys.stdin.buffer, sys.stdout.buffer
     send(answers, READY)
-    while (job := receive(jobs)) is not None:
-        confinement.limit_cpu(int(cpu_s))
-        send(answers, _answer(setter, Job(**json.loads(job))))
+    while (message := receive(jobs)) is not None:
+        confinement.limit_cpu(float(cpu_s))
+        send(answers, _answer(setter, message[:1], message[1:]))
 
 
-def _answer(setter: Setter, job: Job) -> bytes:
+def _answer(setter: Callable[[], Setter], kind: bytes, body: bytes) -> bytes:
     try:
-        return FILE + setter.pdf(job)
+        return FILE + (_verdict(body) if kind == VERIFY else setter().pdf(Job(**json.loads(body))))
     except TemplateError as error:
         return WRONG + json.dumps([error.reason, error.file, error.line, error.column]).encode()
+
+
+def _verdict(body: bytes) -> bytes:
+    # Ten megabytes that a worker has only when it verifies.
+    from cryptography.x509 import load_pem_x509_certificates
+
+    from counterfoil.documents.receipt_signing import verify
+
+    (length,) = LENGTH.unpack(body[: LENGTH.size])
+    certificates, pdf = body[LENGTH.size :][:length], body[LENGTH.size + length :]
+    return verify(pdf, load_pem_x509_certificates(certificates) if length else ()).encode()
 
 
 def send(to: IO[bytes], message: bytes) -> None:
@@ -51,8 +72,15 @@ def receive(source: IO[bytes]) -> bytes | None:
     return source.read(*LENGTH.unpack(head)) if len(head) == LENGTH.size else None
 
 
-def asked(job: Job) -> bytes:
-    return json.dumps(asdict(job)).encode()
+def to_set(job: Job) -> bytes:
+    return SET + json.dumps(asdict(job)).encode()
+
+
+def to_verify(pdf: bytes, known: "Collection[Certificate]") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    certificates = b"".join(one.public_bytes(Encoding.PEM) for one in known)
+    return VERIFY + LENGTH.pack(len(certificates)) + certificates + pdf
 
 
 def understood(answer: bytes) -> bytes:

@@ -7,13 +7,12 @@ Sources: seccomp(2), resource limits as in getrlimit(2), the system call tables 
 
 import ctypes
 import errno
-import math
 import os
 import platform
 import resource
+import signal
 import struct
 import sys
-import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -102,10 +101,12 @@ def limit(*, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def limit_cpu(seconds: int) -> None:
-    """Take at most so many seconds of processor time from now on: then the process is ended by SIGXCPU."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time()) + seconds, hard))
+def limit_cpu(seconds: float) -> None:
+    """Take at most so much processor time from now on, by whichever threads: then the process is ended by SIGPROF.
+
+    A timer, since RLIMIT_CPU knows whole seconds alone, and only those since the process began.
+    """
+    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def confine() -> None:

@@ -12,6 +12,8 @@ from email.policy import SMTP
 from html import escape
 from typing import Final, NamedTuple
 
+from counterfoil.documents.receipt_words import RIGHT_TO_LEFT
+
 # The customer may hold the card of somebody else: what is told to them is domain/failure.py's tell_customer, no more.
 
 
@@ -21,6 +23,14 @@ class Words(NamedTuple):
     subject: str
     paragraphs: tuple[str, ...]
     button: str = ""
+    language: str = "en"
+
+
+class Attached(NamedTuple):
+    """A PDF that goes with a mail."""
+
+    name: str
+    pdf: bytes
 
 
 ENGLISH: Final[Mapping[str, Words]] = {
@@ -143,7 +153,7 @@ FACT_CHARS: Final = 500  # longer ones are a mistake or an attack
 
 _PAGE: Final = """\
 <!doctype html>
-<html lang="{language}"><head><meta charset="utf-8"><title>{subject}</title></head>
+<html lang="{language}" dir="{direction}"><head><meta charset="utf-8"><title>{subject}</title></head>
 <body style="margin:0;padding:24px;font:16px/1.5 sans-serif;color:#1a1a1a;background:#ffffff">
 <main style="max-width:36em;margin:0 auto">
 {body}
@@ -163,11 +173,12 @@ def one_line(text: str) -> str:
 
 def words(kind: str, language: str, facts: Mapping[str, str], *, sandbox: bool = False) -> Words:
     """What a mail of this kind says with these facts in it; of no real money, where it is the sandbox's."""
-    said = LANGUAGES.get(language, ENGLISH).get(kind, ENGLISH[kind])
+    spoken = language if language in LANGUAGES else "en"
+    said = LANGUAGES[spoken].get(kind, ENGLISH[kind])
     clean = {name: one_line(value) for name, value in facts.items()}
     paragraphs = tuple(text.format_map(clean) for text in said.paragraphs)
     subject = f"{SANDBOX if sandbox else ''}{said.subject.format_map(clean)}"
-    return Words(subject, paragraphs, said.button.format_map(clean))
+    return Words(subject, paragraphs, said.button.format_map(clean), spoken)
 
 
 def message(
@@ -178,8 +189,8 @@ def message(
     sender_name: str,
     recipient: str,
     link: str | None,
-    language: str,
     at: datetime,
+    attached: Attached | None = None,
 ) -> EmailMessage:
     """The mail, as plain text and as HTML. `id_` is in its Message-ID, so that one that came twice is known for one.
 
@@ -194,10 +205,10 @@ def message(
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday notice answers
     button = (said.button, link) if link else None
     mail.set_content(_text(said, button), cte="quoted-printable")
-    mail.add_alternative(_html(said, button, language), subtype="html", cte="quoted-printable")
-    mail["Content-Language"] = (
-        language if language in LANGUAGES else "en"
-    )  # of both: add_alternative would move it
+    mail.add_alternative(_html(said, button), subtype="html", cte="quoted-printable")
+    if attached:
+        mail.add_attachment(attached.pdf, maintype="application", subtype="pdf", filename=attached.name)
+    mail["Content-Language"] = said.language  # of all parts: to add one would move it
     return mail
 
 
@@ -206,12 +217,13 @@ def _text(said: Words, button: tuple[str, str] | None) -> str:
     return "\n\n".join((*said.paragraphs, *last)) + "\n"
 
 
-def _html(said: Words, button: tuple[str, str] | None, language: str) -> str:
+def _html(said: Words, button: tuple[str, str] | None) -> str:
     parts = [_PARAGRAPH.format(escape(text)) for text in said.paragraphs]
     if button:
         parts.append(_BUTTON.format(escape(button[1]), escape(button[0])))
     return _PAGE.format(
-        language=language if language in LANGUAGES else "en",
+        language=said.language,
+        direction="rtl" if said.language in RIGHT_TO_LEFT else "ltr",
         subject=escape(said.subject),
         body="\n".join(parts),
     )

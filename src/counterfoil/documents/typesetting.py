@@ -19,6 +19,7 @@ ACCESSIBLE: Final = "ua-1"  # PDF/UA-1: read aloud as it is meant
 # A folder that no template can have, where Typst is told to look for packages.
 _NO_PACKAGES: Final = "+none"
 _PACKAGE: Final = re.compile(r"""\b(?:import|include)\s*"@""")
+_OURS: Final = "__typst_py_bytes__.typ"  # what Typst calls document.typ, which it is handed as bytes
 _PLACE: Final = re.compile(r"┌─ (?P<file>.*):(?P<line>\d+):(?P<column>\d+)")
 
 
@@ -76,7 +77,7 @@ def _told(error: typst.TypstError, folder: Path) -> TemplateError:
     said = "packages cannot be imported" if "package" in error.message else error.message
     hints = [hint for hint in error.hints if "`--" not in hint]  # those are about Typst's own command line
     reason = "; ".join([said.replace(str(folder), ""), *hints])
-    if place is None:
+    if place is None or place["file"].endswith(_OURS):
         return TemplateError(reason)
     file = place["file"].rpartition(f"{folder.name}/")[2]
     return TemplateError(reason, file=file, line=int(place["line"]), column=int(place["column"]))

@@ -6,7 +6,8 @@ Texts are written as texts: nothing is taken for a formula or a link. Rows are w
 import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from pathlib import Path
+from typing import Any, Final, Self, TypeAlias
 
 import xlsxwriter
 
@@ -36,19 +37,42 @@ def workbook(
     Raises ValueError where a text holds a NUL.
     """
     out = io.BytesIO()
-    with xlsxwriter.Workbook(out, OPTIONS) as book:
-        book.set_properties(
+    with Rows(out, title, header, made_at=made_at) as book:
+        for row in rows:
+            book.add(row)
+    return out.getvalue()
+
+
+class Rows:
+    """A workbook of one sheet that is written row by row, to a file or into memory."""
+
+    def __init__(
+        self, out: io.BytesIO | Path, title: str, header: Sequence[str], *, made_at: datetime
+    ) -> None:
+        self._book = xlsxwriter.Workbook(out if isinstance(out, io.BytesIO) else str(out), OPTIONS)
+        self._book.set_properties(
             {"title": title, "author": "Counterfoil", "created": made_at.replace(tzinfo=None)}
         )
-        sheet = book.add_worksheet(_sheet_name(title))
-        _set_up(sheet, title, len(header))
-        formats = _Formats(book)
+        self._sheet, self._formats, self._row = (
+            self._book.add_worksheet(_sheet_name(title)),
+            _Formats(self._book),
+            0,
+        )
+        _set_up(self._sheet, title, len(header))
         for column, name in enumerate(header):
-            _write(sheet, 0, column, name, formats.bold)
-        for number, row in enumerate(rows, start=1):
-            for column, cell in enumerate(row):
-                _write(sheet, number, column, cell, formats.of(cell))
-    return out.getvalue()
+            _write(self._sheet, 0, column, name, self._formats.bold)
+
+    def add(self, row: Sequence[Cell]) -> None:
+        """The next row. Raises ValueError where a text holds a NUL."""
+        self._row += 1
+        for column, cell in enumerate(row):
+            _write(self._sheet, self._row, column, cell, self._formats.of(cell))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._book.close()
 
 
 def _sheet_name(title: str) -> str:

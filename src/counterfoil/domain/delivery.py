@@ -3,12 +3,13 @@
     "delivery": {
       "smtp": {"host": "smtp.example.com", "port": 465, "security": "tls", "from": "shop@example.com",
                "username": "shop", "password": {"sealed": "…"}},
+      "sms": {"provider": "twilio", "account": "AC…", "sender": "+15005550006", "secret": {"sealed": "…"}},
       "operators": ["money@example.com"],
       "quietHours": {"from": "22:00", "to": "07:00"}
     }
 
-The password stands in the document as the vault has sealed it for PASSWORD_PLACE, in base64. Without smtp nobody is
-written to, and nothing waits to be.
+The password stands in the document as the vault has sealed it for PASSWORD_PLACE, in base64, and the secret of sms for
+SMS_PLACE. Without smtp nobody is written to, and nothing waits to be.
 """
 
 import base64
@@ -25,12 +26,58 @@ from counterfoil.domain.errors import InvalidRequestError
 
 # What the vault binds the sealed password to.
 PASSWORD_PLACE: Final = "delivery.smtp/password"  # noqa: S105  the name of a place
+SMS_PLACE: Final = "delivery.sms/secret"
+RECEIPTS: Final = "receiptGeneration.automatedDelivery"
 OPERATORS_MOST: Final = 20  # more than that is a mailing list
 ADDRESS_CHARS: Final = 254  # RFC 5321, 4.5.3.1.3
 SETTINGS: Final = ("host", "port", "security", "from", "username", "password")
+SMS_SETTINGS: Final = ("provider", "account", "sender", "template", "secret")
+ERROR_CHARS: Final = 300  # what is kept of why something did not arrive
 # A plain address: no quotes, comments or groups, which some servers take for more than one.
 _ADDRESS: Final = re.compile(r"[^@\s<>()\[\]\\,;:\"]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")  # E.164, with its country
+_SMS_TEXT: Final = re.compile(r"[A-Za-z0-9+]{1,64}")
 _HOST: Final = re.compile(r"[A-Za-z0-9.:-]{1,253}")
+
+
+class Fate(StrEnum):
+    SENT = "sent"  # the server or carrier has taken it
+    BOUNCED = "bounced"  # it will not have this recipient
+    REFUSED = "refused"  # nor this message, whoever it is for
+    LATER = "later"  # surely not taken: it may be brought again
+    UNKNOWN = "unknown"  # it may have been taken, and nothing tells one that came twice
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What came of bringing a mail or an SMS. `error` is a sentence for operators."""
+
+    fate: Fate
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What an SMS says; and its parts by name, for a carrier that puts them into a registered template."""
+
+    body: str
+    parts: Mapping[str, str]
+
+
+class Provider(StrEnum):
+    TWILIO = "twilio"
+    MSG91 = "msg91"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sms:
+    """The merchant's SMS carrier. `account` is Twilio's, `template` MSG91's; the secret is sealed."""
+
+    provider: Provider
+    account: str | None = None
+    sender: str | None = None
+    template: str | None = None
+    secret: bytes = field(repr=False)
 
 
 class Security(StrEnum):
@@ -89,6 +136,10 @@ class Policy:
     tell_failures: bool = True
     tell_refunds: bool = True  # the customer; operators are always told
     quiet: QuietHours | None = None
+    sms: Sms | None = None
+    receipts_by_email: bool = False
+    receipts_by_sms: bool = False
+    receipts_in_app: bool = True
 
 
 def is_address(text: Any) -> bool:
@@ -99,6 +150,12 @@ def is_address(text: Any) -> bool:
         and text.isprintable()
         and _ADDRESS.fullmatch(text) is not None
     )
+
+
+def number_of(text: Any) -> str | None:
+    """The number of a telephone with its country, as +919876543210; None where it is none or its country is not said."""
+    plain = re.sub(r"[ ()\-]", "", text) if isinstance(text, str) else ""
+    return plain if _NUMBER.fullmatch(plain) else None
 
 
 def read(document: Mapping[str, Any]) -> Policy:
@@ -122,6 +179,10 @@ def read(document: Mapping[str, Any]) -> Policy:
         tell_failures=_flag(document, "productionSettings", "failedPaymentNotification"),
         tell_refunds=_flag(document, "refundProcessing", "tellCustomers"),
         quiet=_quiet(section.get("quietHours")),
+        sms=None if section.get("sms") is None else _sms(_object(section["sms"], "delivery.sms")),
+        receipts_by_sms=_flag(document, RECEIPTS, "sms", default=False),
+        receipts_by_email=_flag(document, RECEIPTS, "email", default=False),
+        receipts_in_app=_flag(document, RECEIPTS, "inApp"),
     )
 
 
@@ -138,8 +199,11 @@ def _quiet(value: Any) -> QuietHours | None:
     return quiet
 
 
-def _flag(document: Mapping[str, Any], section: str, name: str) -> bool:
-    told = document.get(section, {}).get(name, True)
+def _flag(document: Mapping[str, Any], section: str, name: str, *, default: bool = True) -> bool:
+    place = document
+    for part in section.split("."):
+        place = place.get(part, {})
+    told = place.get(name, default)
     if not isinstance(told, bool):
         raise _wrong(f"{section}.{name}", "must be true or false")
     return told
@@ -156,7 +220,7 @@ def _smtp(section: Mapping[str, Any]) -> Smtp:
     sender = section.get("from")
     if not is_address(sender):
         raise _wrong("delivery.smtp.from", "must be an address")
-    username, password = section.get("username"), _password(section.get("password"))
+    username, password = section.get("username"), _sealed(section.get("password"), "delivery.smtp.password")
     if username is not None and not (isinstance(username, str) and 0 < len(username) <= ADDRESS_CHARS):
         raise _wrong("delivery.smtp.username", "must be a text")
     if (username is None) != (password is None):
@@ -165,6 +229,27 @@ def _smtp(section: Mapping[str, Any]) -> Smtp:
     return Smtp(
         host=host, port=port, security=security, sender=str(sender), username=username, password=password
     )
+
+
+def _sms(section: Mapping[str, Any]) -> Sms:
+    for name, value in section.items():
+        if name not in SMS_SETTINGS:
+            raise _wrong(f"delivery.sms.{name}", f"is not a setting; there are {', '.join(SMS_SETTINGS)}")
+        plain = name != "secret" and value is not None
+        if plain and not (isinstance(value, str) and _SMS_TEXT.fullmatch(value)):
+            raise _wrong(f"delivery.sms.{name}", "must be letters and digits, 64 at most")
+    try:
+        provider = Provider(str(section.get("provider")))
+    except ValueError:
+        raise _wrong("delivery.sms.provider", f"must be one of {', '.join(Provider)}") from None
+    for name in ("account", "sender") if provider is Provider.TWILIO else ("template",):
+        if section.get(name) is None:
+            raise _wrong(f"delivery.sms.{name}", f"is needed by {provider}")
+    secret = _sealed(section.get("secret"), "delivery.sms.secret")
+    if secret is None:
+        raise _wrong("delivery.sms.secret", f"is needed by {provider}")
+    plain_settings = {name: section.get(name) for name in ("account", "sender", "template")}
+    return Sms(provider=provider, secret=secret, **plain_settings)
 
 
 def _port(port: Any) -> int:
@@ -190,13 +275,13 @@ def _is_here(host: str) -> bool:
         return host == "localhost"
 
 
-def _password(value: Any) -> bytes | None:
+def _sealed(value: Any, where: str) -> bytes | None:
     if value is None:
         return None
     try:
         return base64.b64decode(value["sealed"], validate=True)
     except (TypeError, KeyError, binascii.Error, ValueError):
-        raise _wrong("delivery.smtp.password", "is not as the vault seals it") from None
+        raise _wrong(where, "is not as the vault seals it") from None
 
 
 def _object(value: Any, where: str) -> Mapping[str, Any]:

@@ -30,6 +30,9 @@ TYPES: Final = {
     "dispute.won": "the money stays with the merchant",
     "dispute.lost": "the money is gone for good",
     "dispute.closed": "it ended without a verdict, and holds nothing any more",
+    "receipt.issued": "a receipt is there, of a payment or of a refund",
+    "receipt.voided": "it is void and keeps its number",
+    "receipt.requested": "somebody asks that the customer be shown it, in the app",
     "alert.opened": "something needs a person",
 }
 # Sent only by hand, to try an endpoint out; it is no event of the list and nothing is kept of it.

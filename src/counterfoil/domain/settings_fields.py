@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from counterfoil.domain.breaker import BreakerPolicy
-from counterfoil.domain.delivery import OPERATORS_MOST, PASSWORD_PLACE
+from counterfoil.domain.delivery import OPERATORS_MOST, PASSWORD_PLACE, SMS_PLACE, SMS_SETTINGS
 from counterfoil.domain.delivery import SETTINGS as SMTP_SETTINGS
 from counterfoil.domain.delivery import read as read_delivery
 from counterfoil.domain.refund_policy import EXPIRY_HOURS, NOTE_REASONS, REMINDER_HOURS
@@ -28,7 +28,6 @@ from counterfoil.domain.settings_rules import (
     EMAIL,
     FLAG,
     LOCALE,
-    NOTHING,
     PREFIX,
     SECRET,
     STATE,
@@ -151,9 +150,9 @@ FIELDS: Final = (
     Field("receiptGeneration.gstInvoices", FLAG, "payments in rupees get an Indian GST invoice, where the business has a GSTIN", default=False, optional=True),
     Field("receiptGeneration.showFees", FLAG, "receipts show what the gateway kept", default=False, optional=True),
     Field("receiptGeneration.note", text(300), "stands at the foot of every receipt", optional=True),
-    Field("receiptGeneration.automatedDelivery.email", FLAG, "receipts are sent by e-mail", default=False, awaits="receipts"),
-    Field("receiptGeneration.automatedDelivery.sms", FLAG, "receipts are sent by SMS", default=False, awaits="receipts"),
-    Field("receiptGeneration.automatedDelivery.inApp", FLAG, "receipts are shown in the app", default=True, awaits="receipts"),
+    Field("receiptGeneration.automatedDelivery.email", FLAG, "the customer is sent each receipt by e-mail, with the PDF", default=False),
+    Field("receiptGeneration.automatedDelivery.sms", FLAG, "the customer is sent the link of each receipt by SMS", default=False),
+    Field("receiptGeneration.automatedDelivery.inApp", FLAG, "the merchant's backend is told of receipts, so that the app can show them", default=True),
     Field("reconciliationSystem.automatedReconciliation", FLAG, "settlements are reconciled by the schedule", default=True, awaits="reconciliation"),
     Field("reconciliationSystem.reconciliationSchedule", CRON, "when, in the time zone of the business", default="0 3 * * *", awaits="reconciliation"),
     Field("reconciliationSystem.discrepancyThreshold", AMOUNTS, "breaks under it close themselves as tolerated", default={}, optional=True, awaits="reconciliation"),
@@ -194,13 +193,18 @@ FIELDS: Final = (
         optional=True,
     ),
     Field("delivery.operators", several(EMAIL, OPERATORS_MOST), "who is told of final failures", default=[], optional=True),
-    Field("delivery.sms", NOTHING, "the SMS carrier", optional=True, awaits="receipts"),
+    Field(
+        "delivery.sms",
+        Rule(f"object: {', '.join(SMS_SETTINGS)}", as_it_is),
+        "the SMS carrier, twilio or msg91; the secret is a secret, and null means no SMS is sent",
+        optional=True,
+    ),
     Field("delivery.quietHours", record(**{"from": TIME_OF_DAY, "to": TIME_OF_DAY}), "when customers are not written to, in the time zone of the business: a mail waits for their end", optional=True),
     Field("monitoring.onError", one_of("allow", "review", "block"), "what becomes of a payment that could not be weighed", default="allow", awaits="monitoring"),
 )  # fmt: skip
 
 # Secrets that are part of a field: they stand in the document, as the vault has sealed them for this place.
-SEALED_PARTS: Final = {"delivery.smtp.password": PASSWORD_PLACE}
+SEALED_PARTS: Final = {"delivery.smtp.password": PASSWORD_PLACE, "delivery.sms.secret": SMS_PLACE}
 # Sections that have no field yet; endpoints of outgoing webhooks are kept under /api/payments/endpoints.
 EMPTY: Final = ("outgoingWebhooks", "retention")
 

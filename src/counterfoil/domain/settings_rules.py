@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from counterfoil.domain.countries import COUNTRIES
@@ -187,10 +187,6 @@ def _is_day(value: str) -> bool:
     return 1 <= int(day) <= _MONTH_DAYS[int(month) - 1]
 
 
-def _nothing(_value: Any, where: str) -> NoReturn:
-    raise wrong(where, "cannot be configured yet; it must be null")
-
-
 def as_it_is(value: Any, where: str) -> Any:
     """The check of what is read elsewhere: by its own section's rules, or before it comes here."""
     del where
@@ -215,7 +211,6 @@ PREFIX: Final = _matching(
     "one to four capital letters or digits", lambda text: bool(re.fullmatch(r"[A-Z0-9]{1,4}", text))
 )
 EMAIL: Final = _matching("an e-mail address", is_address)
-NOTHING: Final = Rule("null, as yet", _nothing)
 SECRET: Final = Rule(
     f"text of at most {SECRET_CHARS} printable ASCII characters without spaces", as_it_is, text=True
 )

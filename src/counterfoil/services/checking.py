@@ -24,7 +24,7 @@ from counterfoil.domain.refund import SAID, manually, reserved
 from counterfoil.gateways.base import Accepted
 from counterfoil.services import facts, standing
 from counterfoil.services.context import Context
-from counterfoil.store import checking, payments
+from counterfoil.store import checking, payments, receipts
 from counterfoil.store.checking import Lopsided, Posted
 from counterfoil.store.payments import Family
 
@@ -109,6 +109,7 @@ async def _elsewhere(ctx: Context) -> list[Difference]:
             conn, ctx.merchant_id, ctx.mode, due_before=before, limit=SHOWN
         )
         alone = await checking.unapproved(conn, ctx.merchant_id, ctx.mode, limit=SHOWN)
+        gaps = await receipts.gaps(conn, ctx.merchant_id, ctx.mode)
         requests = await checking.unanswered(
             conn, ctx.merchant_id, ctx.mode, leased_before=before, limit=SHOWN
         )
@@ -128,6 +129,14 @@ async def _elsewhere(ctx: Context) -> list[Difference]:
         + [
             Difference("approvals", id_, f"Refund {id_} is {state} with {given} of {needed} approvals.")
             for id_, state, given, needed in alone
+        ]
+        + [
+            Difference(
+                "receipts",
+                f"{prefix}-{year}",
+                f"The series {prefix}-{year} has given {last} numbers to {there} receipts.",
+            )
+            for prefix, year, last, there in gaps
         ]
     )
 

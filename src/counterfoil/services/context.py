@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from counterfoil.courier import Courier
+from counterfoil.documents.jail import Renderer
 from counterfoil.domain import ids
 from counterfoil.domain.clock import Clock
+from counterfoil.gateways.texting import Texting
 from counterfoil.postman import Postman
 from counterfoil.services.accounts import Directory
 from counterfoil.services.hands import Hands
@@ -40,7 +42,9 @@ class Context:
     merchant_id: str
     public_url: str
     courier: Courier = field(repr=False)
+    texting: Texting = field(repr=False)
     postman: Postman = field(default_factory=Postman, repr=False)
+    renderer: Renderer = field(default_factory=Renderer, repr=False)  # of receipts
     on_event: OnEvent | None = None
     live_obstacle: str | None = None  # why this process may not serve live mode
     chance: Callable[[int], bytes] = secrets.token_bytes

@@ -193,6 +193,12 @@ async def _mails(ctx: Context, _settings: Settings) -> list[Finding]:
         sentence = "No mail server is set: nobody is told of failed payments, and no customer is invited."
         mend = "Set delivery.smtp; or productionSettings.failedPaymentNotification to false, and no retries."
         return [Finding("mails", "warn", sentence, mend)]
+    if policy.smtp is None and policy.receipts_by_email:
+        return [Finding("mails", "warn", "No mail server is set: no receipt is sent.", "Set delivery.smtp.")]
+    if policy.sms is None and policy.receipts_by_sms:
+        return [
+            Finding("mails", "warn", "No SMS carrier is set: no receipt goes by SMS.", "Set delivery.sms.")
+        ]
     if policy.smtp is not None and policy.tell_failures and not policy.operators:
         mend = "Set delivery.operators."
         return [Finding("mails", "warn", "No operator is told of failed payments.", mend)]

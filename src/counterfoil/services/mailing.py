@@ -5,10 +5,11 @@ lets anybody act is ever stored, and nothing is said that is not true any more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from counterfoil.domain.delivery import is_address
+from counterfoil.domain.delivery import is_address, number_of
 from counterfoil.domain.endpoint import Endpoint
 from counterfoil.domain.payment import Payment
 from counterfoil.domain.refund import Refund, State
@@ -17,6 +18,7 @@ from counterfoil.services.context import Context
 from counterfoil.store import mails
 from counterfoil.store.database import Connection
 from counterfoil.store.mails import Mail
+from counterfoil.store.receipts import Issued
 
 INVITATION: Final = "invitation"
 PAYMENT_FAILED: Final = "payment_failed"
@@ -29,12 +31,17 @@ REFUND_PENDING_OPERATORS: Final = "refund_pending_operators"
 REFUND_REMINDER_OPERATORS: Final = "refund_reminder_operators"
 REFUND_FAILED_OPERATORS: Final = "refund_failed_operators"
 ENDPOINT_DISABLED: Final = "endpoint_disabled"
+RECEIPT: Final = "receipt"
+SMS: Final = "sms"  # the channel
 # What customers are written; operators want to know at any hour.
-TO_CUSTOMERS: Final = frozenset({INVITATION, PAYMENT_FAILED, REFUND_SENT, REFUND_PAID, REFUND_FAILED})
+TO_CUSTOMERS: Final = frozenset(
+    {INVITATION, PAYMENT_FAILED, REFUND_SENT, REFUND_PAID, REFUND_FAILED, RECEIPT}
+)
 
 # A payment that failed as it was opened lives again with a retry of the request, and a refund may be paid out as soon as
-# it is sent: nobody is told within that moment.
+# it is sent: nobody is told within that moment. Who waits to pay, or for a receipt, waits no longer than that.
 SETTLES: Final = timedelta(seconds=30)
+AT_ONCE: Final = frozenset({INVITATION, RECEIPT})
 
 
 def customer_address(ctx: Context, payment: Payment) -> str | None:
@@ -43,6 +50,11 @@ def customer_address(ctx: Context, payment: Payment) -> str | None:
     if ctx.directory.delivery.smtp is None or not isinstance(address, str) or not is_address(address):
         return None
     return address
+
+
+def customer_number(ctx: Context, payment: Payment) -> str | None:
+    """Where the customer can be sent an SMS; None where there is no such number, or no carrier."""
+    return number_of(payment.customer.get("phone")) if ctx.directory.delivery.sms is not None else None
 
 
 async def invite(ctx: Context, conn: Connection, payment: Payment, number: int) -> bool:
@@ -123,6 +135,37 @@ def told_now(mail: Mail, refund: Refund) -> bool:
     return _REFUND_MAILS[mail.kind](refund)
 
 
+async def send_receipt(ctx: Context, conn: Connection, payment: Payment, issued: Issued) -> None:
+    """Send the customer a receipt that was just issued, once. By setting."""
+    policy = ctx.directory.delivery
+    address = customer_address(ctx, payment) if policy.receipts_by_email else None
+    number = customer_number(ctx, payment) if policy.receipts_by_sms else None
+    for channel, recipient in (("email", address), (SMS, number)):
+        if recipient is not None:
+            mail = receipt_mail(ctx, payment, issued, "issue", recipient, channel=channel)
+            await mails.insert(conn, mail)
+
+
+def receipt_mail(
+    ctx: Context,
+    payment: Payment,
+    issued: Issued,
+    delivery: str,
+    recipient: str,
+    *,
+    channel: str = "email",
+    asked_by: str | None = None,
+) -> Mail:
+    """One delivery of a receipt, named `delivery`: each is made once to each recipient."""
+    mail = _new(ctx, payment, RECEIPT, f"{RECEIPT}/{issued.id}/{delivery}", recipient)
+    return replace(mail, channel=channel, asked_by=asked_by)
+
+
+def receipt_of(mail: Mail) -> str:
+    """The receipt that a mail of RECEIPT brings."""
+    return mail.occasion.split("/")[1]
+
+
 def refund_of(mail: Mail) -> str:
     """The refund that a mail of tell_refund is about."""
     return mail.occasion.split("/")[1]
@@ -137,22 +180,25 @@ async def _queue(
     recipients: Sequence[str],
 ) -> int:
     """Queue one mail a recipient; how many were not queued before."""
-    now, queued = ctx.now(), 0
-    for recipient in recipients:
-        mail = Mail(
-            id=ctx.new_id("mail"),
-            merchant_id=about.merchant_id,
-            mode=about.mode,
-            kind=kind,
-            occasion=occasion,
-            about=about.id,
-            recipient=recipient,
-            tries=0,
-            next_check_at=now if kind == INVITATION else now + SETTLES,
-            outcome=None,
-            error=None,
-            created_at=now,
-            ended_at=None,
-        )
-        queued += await mails.insert(conn, mail)
-    return queued
+    return sum(
+        [await mails.insert(conn, _new(ctx, about, kind, occasion, recipient)) for recipient in recipients]
+    )
+
+
+def _new(ctx: Context, about: Payment | Endpoint, kind: str, occasion: str, recipient: str) -> Mail:
+    now = ctx.now()
+    return Mail(
+        id=ctx.new_id("mail"),
+        merchant_id=about.merchant_id,
+        mode=about.mode,
+        kind=kind,
+        occasion=occasion,
+        about=about.id,
+        recipient=recipient,
+        tries=0,
+        next_check_at=now if kind in AT_ONCE else now + SETTLES,
+        outcome=None,
+        error=None,
+        created_at=now,
+        ended_at=None,
+    )

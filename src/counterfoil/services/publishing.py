@@ -1,6 +1,6 @@
 """What the merchant's own backend is to hear of is kept as an event, in the transaction in which it happens.
 
-The one door for every noun: payments and alerts now, refunds, disputes and receipts with `publish`. One statement; who
+The one door for every noun: payments, refunds, disputes, receipts and alerts. One statement; who
 listens is found later, by the worker (services/delivering.py).
 """
 
@@ -15,6 +15,7 @@ from counterfoil.services.context import Context
 from counterfoil.store import events
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
+from counterfoil.store.receipts import Issued
 
 
 async def publish(
@@ -92,4 +93,18 @@ async def dispute(ctx: Context, conn: Connection, dispute: Dispute, *, before: D
         object_id=dispute.id,
         version=dispute.version,
         body=records.dispute(dispute),
+    )
+
+
+async def receipt(ctx: Context, conn: Connection, issued: Issued, type_: str) -> None:
+    """The receipt is as `type_` says. It has two versions: as it was issued, and void."""
+    await publish(
+        ctx,
+        conn,
+        merchant_id=issued.merchant_id,
+        mode=issued.mode,
+        type_=type_,
+        object_id=issued.id,
+        version=2 if issued.voided_at else 1,
+        body=records.receipt(issued),
     )

@@ -12,6 +12,7 @@ from counterfoil.domain.payment import Status, winner_charge
 from counterfoil.domain.refund import Refund, refundable
 from counterfoil.domain.retry import Retry
 from counterfoil.store.payments import Family
+from counterfoil.store.receipts import Issued
 from counterfoil.store.refunds import Approval
 
 
@@ -229,4 +230,21 @@ def alert(
         "sentence": sentence,
         "opened_at": instant(opened_at),
         "version": 1,
+    }
+
+
+def receipt(issued: Issued) -> dict[str, Any]:
+    """A receipt in short, as lists and events show it. `total` is minor units of `currency`."""
+    return {
+        "id": issued.id,
+        "object": "receipt",
+        "kind": issued.kind,
+        "number": issued.number,
+        "payment": issued.payment_id,
+        "refund": issued.refund_id,
+        "total": issued.document["total"],
+        "currency": issued.document["currency"],
+        "issued_at": instant(issued.issued_at),
+        "voided_at": instant(issued.voided_at),
+        "void_reason": issued.void_reason,
     }

@@ -26,7 +26,7 @@ from counterfoil.domain.refund import (
     subject_of,
     to_void,
 )
-from counterfoil.services import mailing, publishing
+from counterfoil.services import issuing, mailing, publishing
 from counterfoil.services.auditing import SERVICE, decided
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
@@ -83,7 +83,9 @@ async def write(ctx: Context, conn: Connection, family: Family, refund: Refund, 
     if before.state in TAKEN_OFF and after.state not in TAKEN_OFF:  # it was given back after all
         await count(conn, after)
     await announce(ctx, conn, family, after, before=before)
-    return family.with_refund(after)
+    family = family.with_refund(after)
+    await issuing.on_refund(ctx, conn, family, before.state, after)
+    return family
 
 
 async def announce(
@@ -294,6 +296,8 @@ async def _appear(ctx: Context, conn: Connection, family: Family, charge: Charge
         await count(conn, refund)
     family = family.with_refund(refund)
     await announce(ctx, conn, family, refund, news=not said.of_before)
+    if not said.of_before:
+        await issuing.on_refund(ctx, conn, family, State.PROCESSING, refund)
     detail = {"refund": refund.id, "gateway": said.ref, "amount": said.amount, "matches": refund.retry_of}
     await decided(ctx, conn, family.payment, "refund.seen", detail)
     if matched is None and not said.of_before:

@@ -1,7 +1,8 @@
 """Mails go out: what waits in the outbox is worded as things stand now, and brought to the merchant's mail server.
 
 A mail is counted as tried and pushed on before it is brought, so that one whose process dies comes back after its lease.
-It comes twice only where the server took it and its answer, or our commit of it, was lost: under one Message-ID.
+It comes twice only where the server took it and its answer, or our commit of it, was lost: under one Message-ID. SMS
+have no such id: one that may have gone out is not sent again.
 """
 
 import asyncio
@@ -14,18 +15,22 @@ from urllib.parse import urlsplit
 import structlog
 
 from counterfoil.documents import mails as documents
-from counterfoil.domain.delivery import PASSWORD_PLACE, Smtp
+from counterfoil.documents import receipt_mails, receipt_texts
+from counterfoil.documents.mails import Attached, Words
+from counterfoil.domain.delivery import PASSWORD_PLACE, SMS_PLACE, Came, Fate, Text
 from counterfoil.domain.errors import ConfigurationError
 from counterfoil.domain.failure import BY_SLUG, FailureCode
 from counterfoil.domain.money import Money
 from counterfoil.domain.payment import PAYABLE, Payment, Status
+from counterfoil.domain.receipt import Receipt
 from counterfoil.domain.refund import Method, Refund
 from counterfoil.domain.refund import State as RefundState
-from counterfoil.postman import TOTAL_S, Came, Fate, Server
-from counterfoil.services import deadlines, delivering, mailing, views
+from counterfoil.postman import TOTAL_S, Server
+from counterfoil.services import deadlines, delivering, mailing, receipts, views
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person, call_a_person_about_account
 from counterfoil.store import endpoints, mails, payments, refunds
+from counterfoil.store import receipts as stored_receipts
 from counterfoil.store.mails import Mail
 from counterfoil.store.payments import Family
 
@@ -51,11 +56,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a mail is to say: the kind of its words, the facts in them, and the link, where there is one."""
+    """What a mail is to say: its words, and the link and the file that go with them, where there are such."""
 
-    kind: str
-    facts: Mapping[str, str]
+    words: Words
     link: str | None = None
+    attached: Attached | None = None
 
 
 async def due_mails(ctx: Context) -> bool:
@@ -74,6 +79,9 @@ async def due_mails(ctx: Context) -> bool:
 
 async def send(ctx: Context, mail: Mail) -> None:
     """One try of one mail. A customer's waits for the end of the quiet hours, and is worded only then."""
+    if mail.channel == mailing.SMS and mail.tries > mail.answers + 1:
+        await _fail(ctx, mail, "unknown", Came(Fate.UNKNOWN, "a try broke off, and may have sent it"))
+        return
     if until := _quiet_until(ctx, mail):
         async with ctx.db.transaction() as conn:
             await mails.wait(conn, mail.id, until=until)
@@ -82,12 +90,13 @@ async def send(ctx: Context, mail: Mail) -> None:
     if said is None:
         await _end(ctx, mail, "withdrawn", None)
         return
-    smtp = ctx.directory.delivery.smtp
-    came = Came(Fate.LATER, "no mail server is set") if smtp is None else await _bring(ctx, smtp, mail, said)
+    came = await (_text(ctx, mail, said) if isinstance(said, Text) else _bring(ctx, mail, said))
     if came.fate is Fate.SENT:
         await _end(ctx, mail, "sent", None)
     elif came.fate is Fate.BOUNCED:
         await _fail(ctx, mail, "bounced", came)
+    elif came.fate is Fate.UNKNOWN:
+        await _fail(ctx, mail, "unknown", came)
     elif came.fate is Fate.REFUSED or mail.tries > len(PAUSES):
         await _fail(ctx, mail, "failed", came)
     else:
@@ -104,18 +113,31 @@ def _quiet_until(ctx: Context, mail: Mail) -> datetime | None:
     return quiet.ends(ctx.now(), ctx.directory.retrying.zone)
 
 
-async def _bring(ctx: Context, smtp: Smtp, mail: Mail, said: Said) -> Came:
-    language = ctx.directory.delivery.language
+async def _text(ctx: Context, mail: Mail, text: Text) -> Came:
+    sms = ctx.directory.delivery.sms
+    if sms is None:
+        return Came(Fate.LATER, "no SMS carrier is set")
+    try:
+        secret = ctx.vault.open(sms.secret, SMS_PLACE)
+    except ConfigurationError as bad:
+        return Came(Fate.LATER, bad.detail)
+    return await ctx.texting.send(sms, secret, mail.recipient, text)
+
+
+async def _bring(ctx: Context, mail: Mail, said: Said) -> Came:
+    smtp = ctx.directory.delivery.smtp
+    if smtp is None:
+        return Came(Fate.LATER, "no mail server is set")
     try:
         message = documents.message(
-            documents.words(said.kind, language, said.facts, sandbox=mail.mode == "sandbox"),
+            said.words,
             id_=mail.id,
             sender=smtp.sender,
             sender_name=ctx.merchant_name,
             recipient=mail.recipient,
             link=said.link,
-            language=language,
             at=ctx.now(),
+            attached=said.attached,
         )
         password = ctx.vault.open(smtp.password, PASSWORD_PLACE) if smtp.password else None
     except ValueError as bad:
@@ -142,13 +164,25 @@ async def _fail(ctx: Context, mail: Mail, outcome: str, came: Came) -> None:
         said = {
             "kind": "mail_failed",
             "subject": mail.id,
-            "sentence": f"The mail {mail.kind} of {mail.about} could not be delivered: {came.error}.",
+            "sentence": _sentence(mail, came),
         }
         if payment is not None:
             await call_a_person(ctx, conn, payment, **said)
         else:
             owner = {"merchant_id": mail.merchant_id, "mode": mail.mode}
             await call_a_person_about_account(ctx, conn, **owner, **said)
+
+
+def _sentence(mail: Mail, came: Came) -> str:
+    what = "SMS" if mail.channel == mailing.SMS else "mail"
+    could = "may not have been" if came.fate is Fate.UNKNOWN else "could not be"
+    return f"The {what} {mail.kind} of {mail.about} {could} delivered: {came.error}."
+
+
+def _say(ctx: Context, mode: str, kind: str, facts: Mapping[str, str], link: str | None = None) -> Said:
+    """A mail of this kind, in the language of the business."""
+    words = documents.words(kind, ctx.directory.delivery.language, facts, sandbox=mode == "sandbox")
+    return Said(words, link)
 
 
 async def _family(ctx: Context, mail: Mail) -> Family:
@@ -169,16 +203,14 @@ async def _payment_failed(ctx: Context, mail: Mail) -> Said | None:
         return None
     if payable := _payable(ctx, family, "payment_failed_payable"):
         return payable
-    return Said(mailing.PAYMENT_FAILED, _facts(ctx, family))
+    return _say(ctx, mail.mode, mailing.PAYMENT_FAILED, _facts(ctx, family))
 
 
 async def _payment_failed_operators(ctx: Context, mail: Mail) -> Said | None:
     family = await _family(ctx, mail)
-    return (
-        Said(mailing.PAYMENT_FAILED_OPERATORS, _facts_of_operators(ctx, family))
-        if _has_failed(family)
-        else None
-    )
+    if not _has_failed(family):
+        return None
+    return _say(ctx, mail.mode, mailing.PAYMENT_FAILED_OPERATORS, _facts_of_operators(ctx, family))
 
 
 async def _dispute_operators(ctx: Context, mail: Mail) -> Said | None:
@@ -196,7 +228,7 @@ async def _dispute_operators(ctx: Context, mail: Mail) -> Said | None:
         "until": f"{dispute.respond_by:%d %B %Y, %H:%M} UTC" if dispute.respond_by else "not told",
         "said": deadlines.say(dispute, ctx.now()),
     }
-    return Said(mailing.DISPUTE_OPERATORS, facts)
+    return _say(ctx, mail.mode, mailing.DISPUTE_OPERATORS, facts)
 
 
 async def _endpoint_disabled(ctx: Context, mail: Mail) -> Said | None:
@@ -216,7 +248,7 @@ async def _endpoint_disabled(ctx: Context, mail: Mail) -> Said | None:
         "since": since.astimezone(UTC).isoformat(timespec="seconds"),
         "days": str(delivering.KEPT.days),
     }
-    return Said(mailing.ENDPOINT_DISABLED, facts)
+    return _say(ctx, mail.mode, mailing.ENDPOINT_DISABLED, facts)
 
 
 async def _refund(ctx: Context, mail: Mail) -> Said | None:
@@ -230,7 +262,7 @@ async def _refund(ctx: Context, mail: Mail) -> Said | None:
     if kind == mailing.REFUND_PAID and reference:
         facts["reference"] = reference
         kind = "refund_paid_otherwise" if refund.method is Method.MANUAL else "refund_paid_reference"
-    return Said(kind, facts)
+    return _say(ctx, mail.mode, kind, facts)
 
 
 def _taken_up(family: Family, refund: Refund) -> bool:
@@ -265,10 +297,40 @@ async def _refund_operators(ctx: Context, mail: Mail) -> Said | None:
         "gateway": ctx.directory.account(refund.account_id).gateway,
         "said": refund.why.rstrip("."),
     }
-    return Said(mail.kind, facts)
+    return _say(ctx, mail.mode, mail.kind, facts)
 
 
-WRITERS: Final[Mapping[str, Callable[[Context, Mail], Awaitable[Said | None]]]] = {
+async def _receipt(ctx: Context, mail: Mail) -> Said | Text | None:
+    """With the PDF, as it is now; by SMS its link alone. None where the receipt is void by now."""
+    async with ctx.db.reading() as conn:
+        issued = await stored_receipts.get(conn, mailing.receipt_of(mail))
+        family = await payments.get(conn, mail.about)
+    if issued.voided_at is not None:
+        return None
+    receipt = receipts.shown(ctx, issued, family)
+    if mail.channel == mailing.SMS:
+        return receipt_texts.text(receipt, receipts.link(ctx, issued))
+    attached = await _drawn(ctx, family.payment, receipt)
+    return Said(receipt_mails.words(receipt, attached=attached is not None), receipt.verify_url, attached)
+
+
+async def _drawn(ctx: Context, payment: Payment, receipt: Receipt) -> Attached | None:
+    """The receipt as a PDF; None where it cannot be drawn: the mail has its link, and a person is told."""
+    try:
+        return Attached(f"{receipt.number}.pdf", await receipts.render(ctx, receipt, "pdf"))
+    except Exception as cannot:  # noqa: BLE001  whatever it is: the customer gets the link
+        log.warning("no receipt was drawn", receipt=receipt.id, error=type(cannot).__name__)
+        sentence = (
+            f"The receipt {receipt.number} was sent without its PDF, which could not be drawn: {cannot}."
+        )
+        async with ctx.db.transaction() as conn:
+            await call_a_person(
+                ctx, conn, payment, kind="receipt_not_drawn", subject=receipt.id, sentence=sentence
+            )
+        return None
+
+
+WRITERS: Final[Mapping[str, Callable[[Context, Mail], Awaitable[Said | Text | None]]]] = {
     mailing.INVITATION: _invitation,
     mailing.PAYMENT_FAILED: _payment_failed,
     mailing.PAYMENT_FAILED_OPERATORS: _payment_failed_operators,
@@ -280,6 +342,7 @@ WRITERS: Final[Mapping[str, Callable[[Context, Mail], Awaitable[Said | None]]]] 
     mailing.REFUND_REMINDER_OPERATORS: _refund_operators,
     mailing.REFUND_FAILED_OPERATORS: _refund_operators,
     mailing.ENDPOINT_DISABLED: _endpoint_disabled,
+    mailing.RECEIPT: _receipt,
 }
 
 
@@ -294,7 +357,7 @@ def _payable(ctx: Context, family: Family, kind: str) -> Said | None:
     checkout = views.checkout(ctx, family)
     if checkout is None or payment.cancel_requested_at is not None or ctx.now() >= payment.expires_at:
         return None
-    return Said(kind, _facts(ctx, family), checkout["url"])
+    return _say(ctx, payment.mode, kind, _facts(ctx, family), checkout["url"])
 
 
 def _facts(ctx: Context, family: Family) -> dict[str, str]:

@@ -9,7 +9,7 @@ from counterfoil.domain.attempt import ENDED, Attempt, AttemptState, attempt_sta
 from counterfoil.domain.call import FIRST_CHECK, OF_ATTEMPT, Settled, Verb
 from counterfoil.domain.fact import DECLINES, Fact, Kind
 from counterfoil.domain.payment import ChargeView, Payment, Status, status, winner_charge
-from counterfoil.services import planning, publishing
+from counterfoil.services import issuing, planning, publishing
 from counterfoil.services.context import Context
 from counterfoil.store import payments
 from counterfoil.store.database import Connection
@@ -55,6 +55,8 @@ async def recompute(ctx: Context, conn: Connection, family: Family) -> Family:
             updated_at=after.updated_at,
         )
         await publishing.payment(ctx, conn, replace(family, payment=after), before=before.payment.status)
+    if after.status is Status.CAPTURED and before.payment.status is not Status.CAPTURED:
+        await issuing.on_capture(ctx, conn, replace(family, payment=after))
     if after.status is Status.FAILED and before.payment.status is not Status.FAILED:
         await planning.failed(ctx, conn, replace(family, payment=after))
     return replace(family, payment=after)

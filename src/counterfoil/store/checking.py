@@ -31,6 +31,8 @@ TRIGGERS: Final = frozenset(
         ("refund_batches", "terms"),
         ("refund_batch_rows", "terms"),
         ("charges", "reserve"),
+        ("receipts", "stays"),
+        ("receipt_series", "goes_up"),
         ("disputes", "accepted_for_good"),
     }
 )

@@ -1,4 +1,4 @@
-"""The outbox of mails: a row a recipient, written with what it tells of, and sent until it is gone or given up."""
+"""The outbox of mails and texts: a row a recipient, written with what it tells of, and sent until gone or given up."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,10 @@ from counterfoil.store.database import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """One mail to one recipient. `occasion` is told once to each; `about` is the id of what is told."""
+    """One mail to one recipient. `occasion` is told once to each; `about` is the id of what is told.
+
+    `answers` counts the tries whose outcome is known: a try more than those may have arrived.
+    """
 
     id: str
     merchant_id: str
@@ -24,6 +27,9 @@ class Mail:
     error: str | None
     created_at: datetime
     ended_at: datetime | None
+    channel: str = "email"  # or sms, in_app
+    asked_by: str | None = None  # None: by itself
+    answers: int = 0
 
 
 _COLUMNS: Final = list(Mail.__dataclass_fields__)
@@ -88,7 +94,7 @@ async def wait(conn: Connection, mail_id: str, *, until: datetime) -> None:
 
 async def put_off(conn: Connection, mail_id: str, *, until: datetime, error: str | None) -> None:
     await conn.execute(
-        "UPDATE mails SET next_check_at = $2, error = $3 WHERE id = $1 AND outcome IS NULL",
+        "UPDATE mails SET next_check_at = $2, error = $3, answers = tries WHERE id = $1 AND outcome IS NULL",
         mail_id,
         until,
         error,

@@ -47,8 +47,8 @@ async def of_payment(conn: Connection, payment_id: str) -> list[Moment]:
             FROM journals j WHERE j.payment_id = $1
             UNION ALL
             SELECT coalesce(ended_at, created_at), 6, 'mail', kind, id,
-                   jsonb_build_object('recipient', recipient, 'outcome', coalesce(outcome, 'waits'), 'tries', tries,
-                                      'error', error)
+                   jsonb_build_object('channel', channel, 'recipient', recipient, 'outcome', coalesce(outcome, 'waits'),
+                                      'tries', tries, 'error', error, 'asked_by', asked_by)
             FROM mails WHERE about = $1
         ) moments ORDER BY at, rank, id
         """,

@@ -15,6 +15,7 @@ from counterfoil.services.context import Context, House
 from counterfoil.services.inbox import Writer
 from counterfoil.services.metrics import Metrics
 from counterfoil.web import assets, hooks, problems, reference
+from counterfoil.web import receipts as receipt_pages
 from counterfoil.web.api import (
     answering,
     batches,
@@ -22,6 +23,7 @@ from counterfoil.web.api import (
     endpoints,
     events,
     payments,
+    receipts,
     refund_reports,
     refunds,
     settings,
@@ -73,9 +75,10 @@ def create_app(house: House, *, work: bool) -> FastAPI:
     app.include_router(refund_reports.router)
     app.include_router(refunds.router)
     app.include_router(disputes.router)
+    app.include_router(receipts.router)
     app.include_router(payments.router)
     doors = hooks.routes(ctx, writer, metrics)
-    app.router.routes.extend([*doors, *Checkout(ctx).routes(), *assets.ROUTES])
+    app.router.routes.extend([*doors, *Checkout(ctx).routes(), *receipt_pages.routes(ctx), *assets.ROUTES])
     _health(app, ctx, metrics)
     reference.install(app)
     problems.install(app)

@@ -53,7 +53,10 @@ def test_the_customer_finds_the_audit_log_naming_nobody_else(service):
     customer = arrive(service)
     customer.pay()
     rows = service.rows("SELECT actor, action FROM audit WHERE object_id = $1 ORDER BY id", customer.id)
-    assert [(row["actor"], row["action"]) for row in rows[1:]] == [("customer", "payment.confirm")]
+    assert [(row["actor"], row["action"]) for row in rows[1:]] == [
+        ("customer", "payment.confirm"),
+        ("service", "receipt.issue"),
+    ]
 
 
 def test_a_next_action_goes_to_the_browser_and_is_stored_nowhere(service):

@@ -139,6 +139,78 @@ class RefundList(BaseModel):
     next_cursor: str | None
 
 
+class ReceiptAnswer(BaseModel):
+    """A receipt as it was issued, with what has become of it since. Amounts are minor units of `currency`."""
+
+    id: str
+    object: str
+    kind: str = Field(description="payment, refund, or invoice: an Indian GST invoice")
+    number: str
+    issued_at: str
+    zone: str
+    locale: str
+    seller: dict[str, Any]
+    buyer: dict[str, Any]
+    currency: str
+    lines: list[dict[str, Any]]
+    taxes: list[dict[str, Any]]
+    taxable: int
+    total: int
+    paid_at: str
+    method: str
+    refunds: list[dict[str, Any]]
+    refunded: int
+    net: int
+    fees: int | None
+    references: dict[str, str]
+    notes: list[str]
+    place_of_supply: str | None
+    reverse_charge: bool
+    voided: str | None = Field(description="why it is void")
+    sandbox: bool
+    verify_url: str | None
+
+
+class ReceiptLine(BaseModel):
+    id: str
+    object: str
+    kind: str
+    number: str
+    payment: str
+    refund: str | None
+    total: int
+    currency: str
+    issued_at: str
+    voided_at: str | None
+    void_reason: str | None
+
+
+class ReceiptList(BaseModel):
+    data: list[ReceiptLine]
+    next_cursor: str | None
+
+
+class ReceiptDelivery(BaseModel):
+    id: str
+    object: str
+    receipt: str
+    channel: str = Field(description="email, sms or in_app")
+    recipient: str
+    outcome: str = Field(
+        description="waits, sent, bounced, failed, withdrawn (void by then), or unknown: it may have arrived"
+    )
+    tries: int
+    error: str | None
+    asked_by: str | None = Field(description="null: by itself")
+    created_at: str
+    next_try_at: str | None
+    ended_at: str | None
+
+
+class ReceiptDeliveries(BaseModel):
+    data: list[ReceiptDelivery]
+
+
 class BatchAnswer(BaseModel):
     """A file of refunds. `totals` maps currencies to minor units, `progress` says how many rows stand how."""
 

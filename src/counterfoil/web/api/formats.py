@@ -11,7 +11,11 @@ _CHARS: Final = 1_000  # of an Accept header: browsers send a tenth
 def choose(formats: Mapping[str, str], *, named: str | None, accept: str | None) -> str:
     """One of the formats, by name → media type; of several that are liked alike the first. Raises NotAcceptableError."""
     wanted = _wanted(accept or "*/*")
-    able = {name: _liked(type_, wanted) for name, type_ in formats.items() if named in {None, name}}
+    able = {
+        name: _liked(type_.partition(";")[0], wanted)
+        for name, type_ in formats.items()
+        if named in {None, name}
+    }
     best = max(able, key=lambda name: able[name], default=None)
     if best is None or not able[best]:
         raise NotAcceptableError(f"This can be had as {', '.join(formats)}.")

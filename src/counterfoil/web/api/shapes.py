@@ -42,6 +42,13 @@ class Customer(Shape):
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = Field(
         default=None, description="ISO 3166-1 alpha-2"
     )
+    state: Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")] | None = Field(
+        default=None, description="of India, by its two digits: the place of supply"
+    )
+    address: list[Short] | None = Field(
+        default=None, max_length=6, description="line by line, as receipts show it"
+    )
+    tax_id: Annotated[str, StringConstraints(min_length=1, max_length=20)] | None = None
 
 
 class LineItem(Shape):
@@ -49,6 +56,12 @@ class LineItem(Shape):
     quantity: Annotated[StrictInt, Field(gt=0, le=1_000_000)] = 1
     amount: Annotated[StrictInt, Field(ge=0, le=MAX_MINOR, description="of one unit, in minor units")]
     reference: Short | None = None
+    tax_rate: Annotated[StrictInt, Field(ge=0, le=10_000)] | None = Field(
+        default=None, description="included in amount, in basis points: 1800 is 18 %"
+    )
+    hsn: Annotated[str, StringConstraints(pattern=r"^[0-9]{4,8}$")] | None = Field(
+        default=None, description="HSN or SAC, for a GST invoice"
+    )
 
 
 class CreatePayment(Shape):

@@ -1,0 +1,109 @@
+"""A pool of worker processes that make documents: warm ones for our own pages, and one of its own for each template."""
+
+import asyncio
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Lock
+from typing import Final
+
+from cryptography.x509 import Certificate
+
+from counterfoil.documents import receipt_pdf
+from counterfoil.documents.receipt_signing import Signer, Verdict
+from counterfoil.documents.template import Template
+from counterfoil.documents.typesetting import Job
+from counterfoil.documents.warden import THEIRS, Worker
+from counterfoil.domain.receipt import Receipt
+
+# Workers that stay for templates of operators, each for one template alone. More templates in use begin anew each time.
+OWN_TEMPLATES: Final = 4
+
+
+class Renderer:
+    """Renders receipts in worker processes, as many at once as there are processors. Workers start when first wanted."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._threads = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="documents")
+        self._lock = Lock()
+        self._ours: list[Worker] = []
+        self._theirs: OrderedDict[str, Worker] = OrderedDict()
+        self._closed = False
+
+    async def pdf(
+        self,
+        receipt: Receipt,
+        *,
+        advanced: bool = True,
+        template: Template | None = None,
+        signer: Signer | None = None,
+    ) -> bytes:
+        """The receipt as `receipt_pdf.render` makes it, without holding up the event loop. Raises TemplateError."""
+        work = partial(self._pdf, receipt, advanced=advanced, template=template, signer=signer)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def verdict(self, pdf: bytes, known: Collection[Certificate]) -> Verdict:
+        """What the signature on a file that somebody sent is worth: read in a worker that is then ended."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _verdict, pdf, tuple(known))
+
+    def close(self) -> None:
+        """End all workers; what is under way is finished first, what waits is not begun."""
+        self._threads.shutdown(cancel_futures=True)
+        self._closed = True
+        for worker in (*self._ours, *self._theirs.values()):
+            worker.close()
+
+    def _pdf(
+        self, receipt: Receipt, *, advanced: bool, template: Template | None, signer: Signer | None
+    ) -> bytes:
+        job = receipt_pdf.job(receipt, advanced=advanced, template=template)
+        made = self._set(job, template)
+        return signer.sign(made) if signer else made
+
+    def _set(self, job: Job, template: Template | None) -> bytes:
+        worker = self._take(template)
+        try:
+            return worker.pdf(job)
+        finally:
+            self._give_back(worker, template)
+
+    def _take(self, template: Template | None) -> Worker:
+        with self._lock:
+            if template:
+                kept = self._theirs.pop(_key(template), None)
+            else:
+                kept = self._ours.pop() if self._ours else None
+        if kept and not kept.usable:  # the system may end any process
+            kept.close()
+            kept = None
+        return kept or Worker(template)
+
+    def _give_back(self, worker: Worker, template: Template | None) -> None:
+        """Keep the worker for the same template, where it may still be used; the one that waited longest makes room."""
+        leaving = [] if worker.usable else [worker]
+        with self._lock:
+            if worker.usable and template is None:
+                self._ours.append(worker)
+            elif worker.usable and template:
+                leaving += [before] if (before := self._theirs.pop(_key(template), None)) else []
+                self._theirs[_key(template)] = worker
+                if len(self._theirs) > OWN_TEMPLATES:
+                    leaving.append(self._theirs.popitem(last=False)[1])
+        for old in leaving:
+            old.close()
+
+
+def _verdict(pdf: bytes, known: Collection[Certificate]) -> Verdict:
+    with Worker(limits=THEIRS) as worker:
+        return worker.verdict(pdf, known)
+
+
+def _key(template: Template) -> str:
+    """One template is told from another by every byte of it."""
+    digest = hashlib.sha256(template.main.encode())
+    for name, body in sorted(template.files.items()):
+        digest.update(b"%d:%s%d:" % (len(name), name.encode(), len(body)) + body)
+    return digest.hexdigest()

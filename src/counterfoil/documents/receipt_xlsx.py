@@ -1,0 +1,132 @@
+"""A receipt as an Excel book of one sheet: who, what and how much, with figures that are numbers."""
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import xlsxwriter
+
+from counterfoil.documents import receipt_dates
+from counterfoil.documents.receipt_shown import rate
+from counterfoil.documents.receipt_words import words
+from counterfoil.documents.xlsx import MEDIA_TYPE, OPTIONS, pattern
+from counterfoil.domain.receipt import Party, Receipt, money
+
+__all__ = ["MEDIA_TYPE", "render", "write"]
+
+_WIDTHS = (44, 12, 10, 18, 18)  # characters: description, code, quantity, unit price, amount
+
+
+def render(receipt: Receipt) -> bytes:
+    """One receipt as a book. Raises ValueError where a text holds a NUL."""
+    return write([receipt])
+
+
+def write(receipts: Iterable[Receipt]) -> bytes:
+    """A book with a sheet for each receipt, named by its number."""
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, OPTIONS) as book:
+        for receipt in receipts:
+            book.set_properties({"title": receipt.number, "created": receipt.issued_at.replace(tzinfo=None)})
+            _Sheet(book, receipt).fill()
+    return out.getvalue()
+
+
+class _Sheet:
+    """One receipt's sheet, written from the top down."""
+
+    def __init__(self, book: Any, receipt: Receipt) -> None:
+        self._receipt, self._said, self._row = receipt, words(receipt.locale), 0
+        self._sheet = book.add_worksheet(receipt.number.replace("/", "-"))
+        shape = pattern(money(receipt, 0))
+        self._plain, self._big = None, book.add_format({"bold": True, "font_size": 16})
+        self._bold = book.add_format({"bold": True, "bottom": 1})
+        self._money = book.add_format({"num_format": shape})
+        self._total = book.add_format({"num_format": shape, "bold": True, "top": 1})
+        self._count = book.add_format({"num_format": "#,##0"})
+
+    def fill(self) -> None:
+        self._set_up()
+        self._head()
+        self._lines()
+        self._sums()
+        self._foot()
+
+    def _set_up(self) -> None:
+        for column, width in enumerate(_WIDTHS):
+            self._sheet.set_column(column, column, width)
+        self._sheet.set_paper(9)  # A4
+        self._sheet.fit_to_pages(1, 0)
+        self._sheet.set_footer(f"&L{self._receipt.number}&R&P / &N")
+
+    def _head(self) -> None:
+        receipt, said = self._receipt, self._said
+        self._texts([f"{said[receipt.kind.value]} {receipt.number}"], self._big)
+        if receipt.voided:
+            self._texts([said["void_because"].format(reason=receipt.voided)], self._bold)
+        if receipt.sandbox:
+            self._texts([f"{said['sandbox']}: {said['sandbox_means']}"], self._bold)
+        day = receipt_dates.day(receipt.paid_at, receipt.zone, receipt.locale)
+        self._texts([said["paid_on"], day])
+        self._texts([said["method"], receipt.method])
+        for name, party in ((said["from"], receipt.seller), (said["billed_to"], receipt.buyer)):
+            self._row += 1
+            self._texts([name], self._bold)
+            for text in _party(party):
+                self._texts([text])
+
+    def _lines(self) -> None:
+        said = self._said
+        self._row += 1
+        self._texts(
+            [said["description"], said["hsn"], said["quantity"], said["unit"], said["amount"]], self._bold
+        )
+        for line in self._receipt.lines:
+            self._text(0, line.description)
+            self._text(1, line.hsn or "")
+            self._sheet.write_number(self._row, 2, line.quantity, self._count)
+            self._figure(3, line.unit)
+            self._figure(4, line.amount)
+            self._row += 1
+
+    def _sums(self) -> None:
+        receipt, said = self._receipt, self._said
+        if receipt.taxes:
+            self._sum(said["taxable"], receipt.taxable)
+            for tax in receipt.taxes:
+                self._sum(f"{tax.name} {rate(tax.rate)}", tax.amount)
+        self._sum(said["total"], receipt.total, total=True)
+        for refund in receipt.refunds:
+            self._sum(f"{said['refunded']} {refund.reference}", -refund.amount)
+        if receipt.refunds:
+            self._sum(said["net"], receipt.net, total=True)
+
+    def _foot(self) -> None:
+        self._row += 1
+        for name, value in self._receipt.references.items():
+            self._texts([name, value])
+        for note in self._receipt.notes:
+            self._texts([note])
+
+    def _sum(self, says: str, minor: int, *, total: bool = False) -> None:
+        self._text(0, says)
+        self._figure(4, minor, self._total if total else self._money)
+        self._row += 1
+
+    def _figure(self, column: int, minor: int, form: Any = None) -> None:
+        figure = float(money(self._receipt, minor).major)  # a spreadsheet's numbers are doubles
+        self._sheet.write_number(self._row, column, figure, form or self._money)
+
+    def _texts(self, texts: Sequence[str], form: Any = None) -> None:
+        for column, text in enumerate(texts):
+            self._text(column, text, form)
+        self._row += 1
+
+    def _text(self, column: int, text: str, form: Any = None) -> None:
+        if "\x00" in text:
+            raise ValueError("a cell may not hold the character U+0000")
+        self._sheet.write_string(self._row, column, text, form or self._plain)
+
+
+def _party(party: Party) -> list[str]:
+    return [text for text in (party.name, *party.address, party.tax_id, party.email, party.phone) if text]

@@ -1,0 +1,257 @@
+"""A receipt is issued in the transaction that makes it due: on capture, and when a refund has arrived.
+
+It is numbered last, so that whoever waits for the next number waits for one commit and no more.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+import structlog
+
+from counterfoil.domain import receipt as domain
+from counterfoil.domain.charge import Charge
+from counterfoil.domain.errors import ConfigurationError, DatabaseAwayError
+from counterfoil.domain.payment import Payment, winner_charge
+from counterfoil.domain.receipt import Kind, Party, Receipt
+from counterfoil.domain.refund import Refund, State
+from counterfoil.services import mailing, publishing
+from counterfoil.services.auditing import SERVICE, decided
+from counterfoil.services.context import Context
+from counterfoil.services.exceptions import call_a_person
+from counterfoil.store import receipts
+from counterfoil.store.database import Connection
+from counterfoil.store.payments import Family
+from counterfoil.store.receipts import Issued
+
+# The series of each kind, where the settings name none.
+PREFIXES: Final[Mapping[Kind, str]] = {Kind.PAYMENT: "R", Kind.REFUND: "RF", Kind.INVOICE: "INV"}
+RUPEE: Final = "INR"
+
+log = structlog.get_logger()
+
+
+async def on_capture(ctx: Context, conn: Connection, family: Family) -> None:
+    """The payment was captured: its receipt is due."""
+    await _due(ctx, conn, family, lambda: for_payment(ctx, conn, family))
+
+
+async def on_refund(ctx: Context, conn: Connection, family: Family, before: State, refund: Refund) -> None:
+    """The refund has another state: its receipt is due once it has arrived, and void if it comes back."""
+    if refund.state is before:
+        return
+    if refund.state is State.SUCCEEDED:
+        await _due(ctx, conn, family, lambda: for_refund(ctx, conn, family, refund))
+    elif before is State.SUCCEEDED:
+        await void_refund(ctx, conn, family, refund)
+
+
+async def _due(
+    ctx: Context, conn: Connection, family: Family, issue: Callable[[], Awaitable[Issued | None]]
+) -> None:
+    """Issue it; where that cannot be, a person is told, no number is taken, and the money is counted all the same."""
+    try:
+        async with conn.transaction():
+            issued = await issue()
+            if issued is not None:
+                await mailing.send_receipt(ctx, conn, family.payment, issued)
+    except DatabaseAwayError:
+        raise
+    except Exception as cannot:  # noqa: BLE001  whatever it is: the money was taken, and is counted
+        log.warning("no receipt was issued", payment=family.payment.id, error=type(cannot).__name__)
+        sentence = f"No receipt could be issued for {family.payment.id}: {cannot}."
+        await call_a_person(
+            ctx, conn, family.payment, kind="receipt_failed", subject=family.payment.id, sentence=sentence
+        )
+
+
+async def for_payment(ctx: Context, conn: Connection, family: Family) -> Issued | None:
+    """The receipt of a captured payment: issued now, where there is none. None where nothing was captured."""
+    charge = winner_charge(family.payment.winner_attempt_id, family.charges)
+    if charge is None:
+        return None
+    there = await _there(conn, family.payment.id, None)
+    return there or await _issue(ctx, conn, family, charge, None)
+
+
+async def for_refund(ctx: Context, conn: Connection, family: Family, refund: Refund) -> Issued:
+    """The receipt of a refund that has arrived: issued now, where there is none."""
+    charge = next(charge for charge in family.charges if charge.id == refund.charge_id)
+    there = await _there(conn, family.payment.id, refund.id)
+    return there or await _issue(ctx, conn, family, charge, refund)
+
+
+async def void_refund(ctx: Context, conn: Connection, family: Family, refund: Refund) -> None:
+    """The refund came back after all: its receipt is void, and keeps its number."""
+    there = await _there(conn, family.payment.id, refund.id)
+    if there is not None:
+        await void(ctx, conn, family.payment, there, "the refund has failed after all")
+
+
+async def void(
+    ctx: Context, conn: Connection, payment: Payment, issued: Issued, reason: str, actor: str = SERVICE
+) -> bool:
+    """Void a receipt. False where it was voided before."""
+    done = await receipts.void(conn, issued.id, reason=reason, now=ctx.now())
+    if done:
+        detail = {"receipt": issued.id, "number": issued.number, "because": reason}
+        await decided(ctx, conn, payment, "receipt.void", detail, actor=actor)
+        voided = replace(issued, voided_at=ctx.now(), void_reason=reason)
+        await _tell(ctx, conn, voided, "receipt.voided")
+    return done
+
+
+async def _tell(ctx: Context, conn: Connection, issued: Issued, type_: str) -> None:
+    """Tell the merchant's backend, so that the app can show it. By setting."""
+    if ctx.directory.delivery.receipts_in_app:
+        await publishing.receipt(ctx, conn, issued, type_)
+
+
+async def _there(conn: Connection, payment_id: str, refund_id: str | None) -> Issued | None:
+    """The receipt of the payment, or of one refund of it, that is not void."""
+    return next(
+        (
+            one
+            for one in await receipts.of_payment(conn, payment_id)
+            if one.refund_id == refund_id and one.voided_at is None
+        ),
+        None,
+    )
+
+
+async def _issue(
+    ctx: Context, conn: Connection, family: Family, charge: Charge, refund: Refund | None
+) -> Issued:
+    payment, document = family.payment, ctx.directory.document
+    kind = _kind(document, payment, refund)
+    prefix = document["receiptGeneration"].get("series", {}).get(kind.value) or PREFIXES[kind]
+    if not domain.PREFIX.fullmatch(prefix):
+        raise ConfigurationError(
+            f"{prefix} is no prefix of a number series: one to four capital letters or digits."
+        )
+    zone = ZoneInfo(document["business"]["timeZone"])
+    year = domain.financial_year(
+        ctx.now().astimezone(zone).date(), document["business"]["financialYearStart"]
+    )
+    draft = compose(ctx, family, charge, refund, kind)
+    sequence = await receipts.next_number(conn, payment.merchant_id, payment.mode, prefix, year)
+    final = replace(draft, number=domain.number(prefix, year, sequence))
+    issued = Issued(
+        id=final.id,
+        merchant_id=payment.merchant_id,
+        mode=payment.mode,
+        payment_id=payment.id,
+        refund_id=refund.id if refund else None,
+        kind=kind.value,
+        prefix=prefix,
+        year=year,
+        sequence=sequence,
+        number=final.number,
+        document=msgspec.to_builtins(final),
+        issued_at=final.issued_at,
+        voided_at=None,
+        void_reason=None,
+    )
+    await receipts.insert(conn, issued)
+    await _tell(ctx, conn, issued, "receipt.issued")
+    await decided(ctx, conn, payment, "receipt.issue", {"receipt": issued.id, "number": issued.number})
+    return issued
+
+
+def _kind(document: Mapping[str, Any], payment: Payment, refund: Refund | None) -> Kind:
+    if refund is not None:
+        return Kind.REFUND
+    business = document["business"]
+    gst = document["receiptGeneration"].get("gstInvoices", False) and payment.currency == RUPEE
+    return (
+        Kind.INVOICE
+        if gst and business.get("taxId") and business.get("country") == domain.INDIA
+        else Kind.PAYMENT
+    )
+
+
+def compose(ctx: Context, family: Family, charge: Charge, refund: Refund | None, kind: Kind) -> Receipt:
+    """What the receipt says, but for its number. Its sums agree, or ValueError is raised."""
+    payment, document = family.payment, ctx.directory.document
+    seller, buyer = seller_of(document), buyer_of(payment.customer)
+    rates = domain.rates_for(seller, buyer)
+    title = payment.description or payment.reference or "Payment"
+    lines = domain.lines(payment.line_items, charge.captured, title, rates)
+    if refund is not None:
+        lines = domain.part_of(lines, refund.amount, f"Refund: {title}")
+    made = Receipt(
+        id=ctx.new_id("receipt"),
+        kind=kind,
+        number="",
+        issued_at=ctx.now(),
+        zone=document["business"]["timeZone"],
+        locale=document["business"]["locale"],
+        seller=seller,
+        buyer=buyer,
+        currency=charge.currency,
+        lines=lines,
+        taxes=domain.totals(lines),
+        total=sum(line.amount for line in lines),
+        paid_at=charge.made_at,
+        method=domain.method_of(charge.detail),
+        fees=_fee(document, charge) if refund is None else None,
+        references=_references(family, charge, refund),
+        notes=_notes(document),
+        place_of_supply=buyer.state or seller.state if kind is Kind.INVOICE else None,
+        sandbox=payment.mode == "sandbox",
+    )
+    domain.check(made)
+    return made
+
+
+def seller_of(document: Mapping[str, Any]) -> Party:
+    """The business, as the settings describe it."""
+    business = document["business"]
+    return Party(
+        name=business["name"],
+        address=tuple(business.get("address", ())),
+        country=business.get("country"),
+        state=business.get("state"),
+        tax_id=business.get("taxId"),
+        email=business.get("email"),
+        phone=business.get("phone"),
+    )
+
+
+def buyer_of(customer: Mapping[str, Any]) -> Party:
+    return Party(
+        name=str(customer.get("name") or customer.get("email") or customer.get("id") or ""),
+        address=tuple(customer.get("address") or ()),
+        country=customer.get("country"),
+        state=customer.get("state"),
+        tax_id=customer.get("tax_id"),
+        email=customer.get("email"),
+        phone=customer.get("phone"),
+    )
+
+
+def _fee(document: Mapping[str, Any], charge: Charge) -> int | None:
+    """What the gateway kept, where the settings show it and the gateway has told it in the charge's currency."""
+    fee = charge.detail.get("fee")
+    shown = document["receiptGeneration"].get("showFees", False)
+    return fee if shown and isinstance(fee, int) and not isinstance(fee, bool) else None
+
+
+def _references(family: Family, charge: Charge, refund: Refund | None) -> dict[str, str]:
+    payment = family.payment
+    named = {
+        "payment": payment.id,
+        "reference": payment.reference,
+        "gateway": family.attempt(charge.attempt_id).gateway,
+        "gateway_reference": charge.ref,
+        "refund": refund.id if refund else None,
+        "bank_reference": refund.arn if refund else None,
+    }
+    return {name: value for name, value in named.items() if value}
+
+
+def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
+    note = document["receiptGeneration"].get("note")
+    return (note,) if note else ()

@@ -1,0 +1,167 @@
+"""Receipts as people and their programs see them: found or issued, shown in a format, voided, verified."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from counterfoil.documents import receipt_csv, receipt_html, receipt_json, receipt_pdf, receipt_xlsx
+from counterfoil.domain.errors import NotFoundError, WrongStateError
+from counterfoil.domain.receipt import Kind, Receipt, Refunded
+from counterfoil.domain.refund import State
+from counterfoil.services import issuing, records
+from counterfoil.services.caller import Caller
+from counterfoil.services.context import Context
+from counterfoil.services.payments import lock
+from counterfoil.store import payments, receipts
+from counterfoil.store.database import Connection
+from counterfoil.store.payments import Family
+from counterfoil.store.receipts import Issued
+
+# A receipt can be verified for as long as books are kept: eight years in India (CGST Rules 56), ten in much of Europe.
+VERIFIED_FOR: Final = timedelta(days=3653)
+
+
+# Every way to show a receipt, by name → media type; the first where nothing is asked for.
+FORMATS: Final[Mapping[str, str]] = {
+    "json": receipt_json.MEDIA_TYPE,
+    "pdf": receipt_pdf.MEDIA_TYPE,
+    "html": receipt_html.MEDIA_TYPE,
+    "xlsx": receipt_xlsx.MEDIA_TYPE,
+    "csv": receipt_csv.MEDIA_TYPE,
+}
+_DRAWN: Final[Mapping[str, Callable[[Receipt], bytes]]] = {
+    "json": receipt_json.render,
+    "html": lambda receipt: receipt_html.render(receipt).encode(),
+    "xlsx": receipt_xlsx.render,
+    "csv": receipt_csv.render,
+}
+
+
+def formats(ctx: Context) -> Mapping[str, str]:
+    """The formats on offer: all of them, or PDF alone, by setting."""
+    every = ctx.directory.document["receiptGeneration"]["multiFormatSupport"]
+    return FORMATS if every else {"pdf": FORMATS["pdf"]}
+
+
+async def render(ctx: Context, receipt: Receipt, chosen: str) -> bytes:
+    """The receipt in a format. The PDF is drawn in a process of its own."""
+    if chosen == "pdf":
+        advanced = ctx.directory.document["receiptGeneration"]["advancedFormatting"]
+        return await ctx.renderer.pdf(receipt, advanced=advanced)
+    return await asyncio.to_thread(_DRAWN[chosen], receipt)
+
+
+async def of_payment(ctx: Context, caller: Caller, payment_id: str) -> Receipt:
+    """The payment's receipt, issued now where there is none, as of a payment that was brought along.
+
+    Raises WrongStateError where no money was taken, NotFoundError where there is no such payment.
+    """
+    async with ctx.db.transaction() as conn:
+        family = await lock(conn, caller, payment_id)
+        issued = await issuing.for_payment(ctx, conn, family)
+        if issued is None:
+            state = family.payment.status.value
+            raise WrongStateError(command="give a receipt for it", state=state, because="no money was taken")
+        return shown(ctx, issued, family)
+
+
+async def get(ctx: Context, caller: Caller, receipt_id: str) -> Receipt:
+    async with ctx.db.reading() as conn:
+        issued = await _of(conn, caller, receipt_id)
+        return shown(ctx, issued, await payments.get(conn, issued.payment_id))
+
+
+async def page(
+    ctx: Context,
+    caller: Caller,
+    *,
+    issued_from: datetime | None,
+    issued_to: datetime | None,
+    limit: int,
+    before: str | None,
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Receipts, newest first, in short."""
+    async with ctx.db.reading() as conn:
+        found = await receipts.page(
+            conn,
+            caller.merchant_id,
+            caller.mode,
+            issued_from=issued_from,
+            issued_to=issued_to,
+            limit=limit + 1,
+            before=before,
+        )
+    return [records.receipt(one) for one in found[:limit]], found[limit - 1].id if len(
+        found
+    ) > limit else None
+
+
+async def void(ctx: Context, caller: Caller, receipt_id: str, reason: str) -> Receipt:
+    """Void a receipt that was wrong. It keeps its number, and the payment gets another when one is next asked for."""
+    async with ctx.db.transaction() as conn:
+        issued = await _of(conn, caller, receipt_id)
+        family = await payments.lock(conn, issued.payment_id)
+        if not await issuing.void(ctx, conn, family.payment, issued, reason, caller.actor):
+            raise WrongStateError(command="void", state="void", because=issued.void_reason or "")
+        return shown(ctx, await _of(conn, caller, receipt_id), family)
+
+
+async def verified(ctx: Context, token: str) -> Receipt | None:
+    """The receipt that a link or a QR code stands for; None where we never signed it."""
+    receipt_id, _, mark = token.partition("~")
+    try:
+        async with ctx.db.reading() as conn:
+            issued = await receipts.get(conn, receipt_id)
+            family = await payments.get(conn, issued.payment_id)
+    except LookupError:
+        return None
+    return shown(ctx, issued, family) if ctx.vault.link_holds(mark, issued.id, ctx.now()) else None
+
+
+async def is_same(ctx: Context, receipt: Receipt, file: bytes) -> bool:
+    """Whether a PDF is this receipt, as it is now or as it was issued. Identical receipts are identical bytes."""
+    issued = replace(receipt, refunds=(), voided=None)
+    states = [receipt] if issued == receipt else [receipt, issued]
+    return file in [await render(ctx, state, "pdf") for state in states]
+
+
+def shown(ctx: Context, issued: Issued, family: Family) -> Receipt:
+    """The receipt as it was issued, with what has become of it since: voided, refunded."""
+    receipt = msgspec.convert(issued.document, Receipt)
+    return replace(
+        receipt,
+        refunds=_refunds(family) if receipt.kind is not Kind.REFUND else (),
+        voided=issued.void_reason,
+        verify_url=link(ctx, issued),
+    )
+
+
+def link(ctx: Context, issued: Issued) -> str:
+    """Where whoever has it sees the receipt."""
+    return f"{ctx.public_url}/r/{token(ctx, issued)}"
+
+
+def token(ctx: Context, issued: Issued) -> str:
+    """What a link to the receipt bears: its id, signed. The same each time."""
+    return f"{issued.id}~{ctx.vault.sign_link(issued.id, issued.issued_at + VERIFIED_FOR)}"
+
+
+def _refunds(family: Family) -> tuple[Refunded, ...]:
+    """What has gone back and stayed there."""
+    return tuple(
+        Refunded(refund.ended_at or refund.updated_at, refund.amount, refund.id)
+        for refund in family.refunds
+        if refund.state is State.SUCCEEDED
+        and any(charge.id == refund.charge_id and not charge.surplus for charge in family.charges)
+    )
+
+
+async def _of(conn: Connection, caller: Caller, receipt_id: str) -> Issued:
+    try:
+        return await receipts.get(conn, receipt_id, caller.merchant_id, caller.mode)
+    except LookupError:
+        raise NotFoundError("receipt", receipt_id) from None

@@ -1,0 +1,150 @@
+"""/api/payments/{id}/receipt and /api/payments/receipts: parse, call one service, render."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import Field, StringConstraints
+
+from counterfoil.domain import ids
+from counterfoil.domain.delivery import ADDRESS_CHARS
+from counterfoil.domain.errors import InvalidRequestError
+from counterfoil.domain.receipt import Receipt
+from counterfoil.services import idempotency, receipt_delivery, views
+from counterfoil.services import receipts as service
+from counterfoil.services.context import Context
+from counterfoil.services.idempotency import Replay
+from counterfoil.services.receipt_delivery import Ask
+from counterfoil.web.api.answering import again, hold_of
+from counterfoil.web.api.answers import PROBLEMS, ReceiptAnswer, ReceiptDeliveries, ReceiptList, says
+from counterfoil.web.api.formats import choose
+from counterfoil.web.api.payments import PAGE_MOST, known
+from counterfoil.web.api.shapes import Shape, Short, Text
+from counterfoil.web.api.strict import StrictRoute
+from counterfoil.web.security import Admin, InContext, Support, Viewer
+
+router = APIRouter(prefix="/api/payments", tags=["receipts"], route_class=StrictRoute, responses=PROBLEMS)
+Format = Literal["json", "pdf", "html", "xlsx", "csv"]
+Channel = Literal["email", "sms", "in_app"]
+SHOWN: Final = frozenset({"json", "html"})  # in the browser itself; the others are saved
+
+
+class VoidReceipt(Shape):
+    reason: Text
+
+
+class DeliverReceipt(Shape):
+    channels: list[Channel] = Field(min_length=1, max_length=3)
+    email: Annotated[str, StringConstraints(max_length=ADDRESS_CHARS)] | None = Field(
+        default=None, description="where to, if not to the customer's own address"
+    )
+    phone: Annotated[str, StringConstraints(max_length=30)] | None = Field(
+        default=None, description="with its country, as +919876543210, if not the customer's own"
+    )
+    receipt: Short | None = Field(default=None, description="another of the payment's, as that of a refund")
+
+
+@router.get("/{payment_id}/receipt", response_model=None, responses=says(ReceiptAnswer))
+async def of_payment(
+    request: Request,
+    ctx: InContext,
+    caller: Viewer,
+    payment_id: str,
+    format_: Annotated[Format | None, Query(alias="format")] = None,
+) -> Response:
+    """The payment's receipt, in the format that `format` or the Accept header names. 409 where no money was taken."""
+    chosen = choose(service.formats(ctx), named=format_, accept=request.headers.get("accept"))
+    return await answer(ctx, await service.of_payment(ctx, caller, known("payment", payment_id)), chosen)
+
+
+@router.get("/receipts", response_model=None, responses=says(ReceiptList))
+async def listing(
+    ctx: InContext,
+    caller: Viewer,
+    issued_from: datetime | None = None,
+    issued_to: datetime | None = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 50,
+    cursor: str | None = None,
+) -> dict[str, Any]:
+    """Receipts, newest first. Times without an offset are UTC."""
+    if cursor is not None and not ids.is_id("receipt", cursor):
+        raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
+    data, more = await service.page(
+        ctx,
+        caller,
+        issued_from=views.in_utc(issued_from) if issued_from else None,
+        issued_to=views.in_utc(issued_to) if issued_to else None,
+        limit=limit,
+        before=cursor,
+    )
+    return {"data": data, "next_cursor": more}
+
+
+@router.get("/receipts/{receipt_id}", response_model=None, responses=says(ReceiptAnswer))
+async def read(
+    request: Request,
+    ctx: InContext,
+    caller: Viewer,
+    receipt_id: str,
+    format_: Annotated[Format | None, Query(alias="format")] = None,
+) -> Response:
+    """One receipt, of a payment or of a refund, as it was issued and with what has become of it since."""
+    chosen = choose(service.formats(ctx), named=format_, accept=request.headers.get("accept"))
+    return await answer(ctx, await service.get(ctx, caller, known("receipt", receipt_id)), chosen)
+
+
+@router.get("/receipts/{receipt_id}/deliveries", response_model=None, responses=says(ReceiptDeliveries))
+async def deliveries(ctx: InContext, caller: Viewer, receipt_id: str) -> dict[str, Any]:
+    """What was sent of a receipt, to whom, and what came of it: of the last 90 days."""
+    return {"data": await receipt_delivery.deliveries(ctx, caller, known("receipt", receipt_id))}
+
+
+@router.post(
+    "/{payment_id}/receipt/deliver",
+    response_model=None,
+    status_code=202,
+    responses=says(ReceiptDeliveries, 202),
+)
+async def deliver(
+    request: Request, ctx: InContext, caller: Support, payment_id: str, asked: DeliverReceipt
+) -> JSONResponse:
+    """Send a receipt, to the customer or elsewhere. Each asking is a new delivery; it is on its way when this answers."""
+    payment_id, hold = known("payment", payment_id), await hold_of(request, caller)
+    ask = Ask(
+        channels=tuple(asked.channels),
+        email=asked.email,
+        phone=asked.phone,
+        receipt_id=known("receipt", asked.receipt) if asked.receipt else None,
+    )
+    made = await receipt_delivery.deliver(ctx, caller, payment_id, ask, hold)
+    if isinstance(made, Replay):
+        return again(made)
+    body = {"data": made}
+    if hold:
+        await idempotency.answer(ctx, hold, HTTPStatus.ACCEPTED, body)
+    return JSONResponse(body, status_code=HTTPStatus.ACCEPTED)
+
+
+@router.post("/receipts/{receipt_id}/void", response_model=None, responses=says(ReceiptAnswer))
+async def void(ctx: InContext, caller: Admin, receipt_id: str, asked: VoidReceipt) -> Response:
+    """Void a receipt that was wrong: it keeps its number, and the payment gets another when one is next asked for."""
+    receipt = await service.void(ctx, caller, known("receipt", receipt_id), asked.reason)
+    return await answer(ctx, receipt, "json")
+
+
+async def answer(ctx: Context, receipt: Receipt, chosen: str) -> Response:
+    """The receipt in a format, named by its number where it is saved."""
+    content = await service.render(ctx, receipt, chosen)
+    kind = "inline" if chosen in SHOWN else "attachment"
+    headers = {"content-disposition": f'{kind}; filename="{receipt.number}.{chosen}"', "vary": "Accept"}
+    if chosen == "html":
+        headers["content-security-policy"] = PAGE_ALLOWS
+    return Response(content, media_type=service.FORMATS[chosen], headers=headers)
+
+
+# A receipt's page loads nothing and runs nothing; its style stands in it.
+PAGE_ALLOWS: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+)

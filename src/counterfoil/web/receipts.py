@@ -1,0 +1,59 @@
+"""/r/{token}: a receipt for whoever has its link or its QR code, and whether a file is that receipt.
+
+The token is the receipt's id, signed: it shows this receipt and nothing else, for as long as books are kept.
+"""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from counterfoil.documents import receipt_html
+from counterfoil.domain.errors import NotFoundError
+from counterfoil.domain.receipt import Receipt
+from counterfoil.services import receipts
+from counterfoil.services.context import Context
+from counterfoil.web.api.formats import choose
+from counterfoil.web.api.receipts import PAGE_ALLOWS, answer
+
+TOKEN_CHARS: Final = 100
+
+
+def routes(ctx: Context) -> list[Route]:
+    async def show(request: Request) -> Response:
+        """The receipt, as a page unless another format is asked for."""
+        receipt = await _found(ctx, request)
+        if receipt is None:
+            return _unknown(request)
+        offered = {"html": receipts.FORMATS["html"], **receipts.formats(ctx)}
+        named = request.query_params.get("format")
+        chosen = choose(offered, named=named, accept=request.headers.get("accept"))
+        return _page(receipt) if chosen == "html" else await answer(ctx, receipt, chosen)
+
+    async def compare(request: Request) -> Response:
+        """Whether the PDF that was sent is this receipt, byte for byte, as it was issued or as it is now."""
+        receipt = await _found(ctx, request)
+        if receipt is None:
+            return _unknown(request)
+        return _page(receipt, same=await receipts.is_same(ctx, receipt, await request.body()))
+
+    return [Route("/r/{token}", show, methods=["GET"]), Route("/r/{token}", compare, methods=["POST"])]
+
+
+async def _found(ctx: Context, request: Request) -> Receipt | None:
+    token = request.path_params["token"]
+    return await receipts.verified(ctx, token) if len(token) <= TOKEN_CHARS else None
+
+
+def _page(receipt: Receipt, *, same: bool | None = None) -> Response:
+    page = receipt_html.render(receipt, verified=True, same=same)
+    return HTMLResponse(page, headers={"content-security-policy": PAGE_ALLOWS, "vary": "Accept"})
+
+
+def _unknown(request: Request) -> Response:
+    """The same for a wrong token and for none, so that nothing can be tried out."""
+    if "text/html" not in request.headers.get("accept", ""):
+        raise NotFoundError("receipt", "behind this link")
+    headers = {"content-security-policy": PAGE_ALLOWS}
+    return HTMLResponse(receipt_html.unknown(), status_code=404, headers=headers)

@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import pytest
+
+import receipt_samples
+from counterfoil.documents.receipt_shown import rate, shown
+from counterfoil.domain.receipt import Kind, Party
+
+
+def minor(text):
+    """An amount that is shown, back in minor units of a currency with two decimals."""
+    sign = -1 if text.startswith("−") else 1
+    return sign * int("".join(filter(str.isdigit, text)))
+
+
+@pytest.mark.parametrize("name", ["payment", "refunded", "refund", "invoice", "long", "hi", "ar"])
+def test_what_is_shown_adds_up(name):
+    receipt = receipt_samples.samples()[name]
+    page = shown(receipt)
+    assert sum(minor(row[-1][0]) for row in page["rows"]) == receipt.total
+    totals = [minor(total["amount"]) for total in page["sums"] if total["weight"] == "total"]
+    assert totals == [receipt.total, receipt.net][: len(totals)]
+    before, after = [], []
+    for line in page["sums"]:
+        (before if line["weight"] == "plain" and not line["note"] else after).append(minor(line["amount"]))
+    assert sum(before) == receipt.total
+    assert minor(page["headline"]["amount"]) == receipt.total
+
+
+def test_an_invoice_shows_what_rule_46_asks_for():
+    page = shown(receipt_samples.samples()["invoice"])
+    assert [column["says"] for column in page["columns"]] == [
+        "Description", "HSN/SAC", "Qty", "Taxable value", "CGST", "SGST", "Amount (INR)",
+    ]  # fmt: skip
+    assert page["rows"][0] == [
+        ["Espresso machine, two groups"],
+        ["8419"],
+        ["1"],
+        ["1,04,624.39"],
+        ["9,416.20", "9%"],
+        ["9,416.19", "9%"],
+        ["1,23,456.78"],
+    ]
+    assert ["Place of supply", "Karnataka (29)"] in page["facts"]
+    assert ["Tax payable on reverse charge", "No"] in page["facts"]
+    assert page["seller"]["tax"] == ["GSTIN", "29ABCDE1234F1Z5"]
+    assert page["buyer"]["tax"] == ["GSTIN", "29AAAAA0000A1Z5"]
+    assert page["in_words"] == "Rupees two lakh ten thousand fifty-six and seventy-eight paise only"
+
+
+def test_an_item_without_a_tax_has_a_dash_where_others_have_theirs():
+    rows = shown(receipt_samples.receipt(kind=Kind.INVOICE))["rows"]
+    assert [row[4][0] for row in rows] == ["47.52", "176.19", "–"]
+
+
+def test_a_refund_says_what_went_back():
+    page = shown(receipt_samples.samples()["refund"])
+    assert (page["headline"]["says"], page["sums"][-1]["says"]) == ("Refunded", "Total refunded")
+
+
+def test_paper_is_that_of_the_sellers_country():
+    assert shown(receipt_samples.samples()["en-US"])["paper"] == "us-letter"
+    assert shown(receipt_samples.receipt())["paper"] == "a4"
+
+
+def test_a_name_can_turn_no_text_round_and_hide_none():
+    turned = Party(name="Asha\u202e4242\u2066\x00\r\nRaman\u200f")
+    assert shown(replace(receipt_samples.receipt(), buyer=turned))["buyer"]["name"] == "Asha 4242 Raman"
+
+
+def test_a_word_too_long_for_its_column_may_be_broken_and_others_not():
+    items = (
+        {"name": "W" * 50, "quantity": 1, "amount": 1},
+        {"name": "Anticonstitutionnel", "quantity": 1, "amount": 1},
+    )
+    rows = shown(receipt_samples.receipt(items=items))["rows"]
+    assert [len(part) for part in rows[0][0][0].split("\N{ZERO WIDTH SPACE}")] == [22, 22, 6]
+    assert rows[1][0][0] == "Anticonstitutionnel"
+
+
+@pytest.mark.parametrize(
+    ("basis", "text"), [(1800, "18%"), (250, "2.5%"), (825, "8.25%"), (2000, "20%"), (0, "0%"), (5, "0.05%")]
+)
+def test_a_rate_is_shown_without_needless_zeros(basis, text):
+    assert rate(basis) == text
+
+
+def test_a_receipt_without_a_link_has_no_code_to_scan():
+    page = shown(receipt_samples.receipt(verify_url=None))
+    assert (page["qr"], page["verify_url"]) == (None, None)

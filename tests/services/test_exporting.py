@@ -1,0 +1,105 @@
+"""All receipts of a period: a zip that goes on where it was cut off, or one book."""
+
+import zipfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from counterfoil.domain.errors import InvalidRequestError
+from counterfoil.services import exporting
+from counterfoil.services.payments import Caller
+from database import Postgres
+from service import Service, serving
+
+
+@pytest.fixture(scope="module")
+def service(fast_postgres: Postgres) -> Iterator[Service]:
+    """With seven receipts, and no worker."""
+    with serving(fast_postgres, work=False) as service:
+        service.sandbox.webhooks(hold=True)
+        for amount in range(1_000, 8_000, 1_000):
+            service.create(amount, gateway="stripe", payment_method="pm_card_visa", confirm=True)
+        yield service
+
+
+def caller(service: Service) -> Caller:
+    return Caller("tests", service.context.merchant_id, "sandbox")
+
+
+def to_zip(service: Service, path: Path, chosen: str = "csv") -> tuple[int, list[tuple[int, int]]]:
+    now, seen = service.context.now(), list[tuple[int, int]]()
+    period = now - timedelta(days=1), now + timedelta(days=1)
+    making = exporting.to_zip(
+        service.context, caller(service), *period, path, chosen=chosen, progress=lambda *at: seen.append(at)
+    )
+    return service.run(making), seen
+
+
+def test_a_zip_holds_every_receipt_by_its_number_and_tells_how_far_it_is(service, tmp_path):
+    path = tmp_path / "all.zip"
+    written, seen = to_zip(service, path)
+    assert (written, seen[-1]) == (7, (7, 7))
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None
+    assert len(names) == len(set(names)) == 7
+    assert all(name.startswith("R-") and name.endswith(".csv") for name in names)
+
+
+def test_one_that_was_cut_off_goes_on_and_holds_nothing_twice(service, tmp_path):
+    path = tmp_path / "all.zip"
+    to_zip(service, path)
+    with zipfile.ZipFile(path) as archive:
+        kept = {name: archive.read(name) for name in archive.namelist()[:3]}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in kept.items():
+            archive.writestr(name, content)
+    assert to_zip(service, path)[0] == 7
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.namelist()) == len(set(archive.namelist())) == 7
+
+
+def test_pdfs_are_drawn_side_by_side(service, tmp_path):
+    assert to_zip(service, tmp_path / "all.zip", "pdf")[0] == 7
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert all(archive.read(name).startswith(b"%PDF-") for name in archive.namelist())
+
+
+def test_a_file_that_is_no_zip_is_left_as_it_is(service, tmp_path):
+    path = tmp_path / "all.zip"
+    path.write_text("something of mine")
+    with pytest.raises(InvalidRequestError, match="is no zip"):
+        to_zip(service, path)
+    assert path.read_text() == "something of mine"
+
+
+def test_a_book_has_a_row_for_each_with_figures_that_are_numbers(service, tmp_path):
+    now, path = service.context.now(), tmp_path / "book.xlsx"
+    period = now - timedelta(days=1), now + timedelta(days=1)
+    made = exporting.to_book(service.context, caller(service), *period, path, progress=lambda *_: None)
+    assert service.run(made) == 7
+    with zipfile.ZipFile(path) as book:
+        sheet: Any = ET.fromstring(book.read("xl/worksheets/sheet1.xml"))  # noqa: S314  our own file
+    rows = sheet.findall(".//{*}row")
+    assert len(rows) == 8
+    cells = {cell.get("r"): cell.findtext("{*}v") for cell in sheet.findall(".//{*}c")}
+    totals = [cells[f"G{number}"] for number in range(2, 9)]
+    assert totals == ["10", "20", "30", "40", "50", "60", "70"]
+
+
+def test_outside_the_period_there_is_nothing(service, tmp_path):
+    now = service.context.now()
+    period = now - timedelta(days=9), now - timedelta(days=8)
+    making = exporting.to_zip(
+        service.context,
+        caller(service),
+        *period,
+        tmp_path / "none.zip",
+        chosen="csv",
+        progress=lambda *_: None,
+    )
+    assert service.run(making) == 0

@@ -1,0 +1,260 @@
+"""Receipts: issued and numbered with the money they are of, shown in every format, voided, verified."""
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from counterfoil.services import checking, refunding
+from database import Postgres
+from service import Service, Weak, call, serving
+
+OPEN = {"automatedRefunds": True, "refundApprovalRequired": False}
+PLAIN = {"multiFormatSupport": True, "advancedFormatting": True, "gstInvoices": False, "note": None}
+NOBODY = {"country": None, "taxId": None, "state": None, "address": []}
+
+
+@pytest.fixture(scope="module")
+def weak() -> Weak:
+    return Weak()
+
+
+@pytest.fixture(scope="module")
+def running(fast_postgres: Postgres, weak: Weak) -> Iterator[Service]:
+    """No worker, and webhooks held: whatever happens was asked for by a test."""
+    with serving(fast_postgres, work=False, on_commit=weak) as service:
+        service.sandbox.webhooks(hold=True)
+        service.key()
+        yield service
+
+
+@pytest.fixture
+def service(running: Service) -> Iterator[Service]:
+    running.change_settings({"refundProcessing": OPEN, "receiptGeneration": PLAIN, "business": NOBODY})
+    yield running
+    running.sandbox.control("POST", "stripe/refunds", {})
+
+
+def paid(service: Service, amount: int = 10_000, currency: str = "USD", **asked: Any) -> Any:
+    made = service.create(
+        amount, currency, gateway="stripe", payment_method="pm_card_bypassPending", confirm=True, **asked
+    )
+    assert made["status"] == "captured", made
+    return made
+
+
+def receipt(service: Service, payment: Any, status: int = 200, **query: Any) -> Any:
+    answer = service.get(f"/api/payments/{payment['id']}/receipt", **query)
+    assert answer.status == status, answer
+    return answer
+
+
+def numbers(service: Service) -> list[str]:
+    return [row["number"] for row in service.rows("SELECT number FROM receipts ORDER BY number")]
+
+
+def test_a_captured_payment_has_its_receipt_at_once_and_always_the_same(service):
+    payment = paid(service, description="Two books", customer={"name": "Anna", "email": "anna@example.com"})
+    shown = receipt(service, payment).json
+    assert (shown["kind"], shown["total"], shown["currency"], shown["net"]) == (
+        "payment",
+        10_000,
+        "USD",
+        10_000,
+    )
+    assert (shown["buyer"]["name"], shown["method"], shown["lines"][0]["description"]) == (
+        "Anna",
+        "Visa •••• 0077",
+        "Two books",
+    )
+    assert receipt(service, payment).json == shown
+    assert shown["number"] in numbers(service)
+
+
+def test_without_money_there_is_no_receipt_and_it_says_why(service):
+    refused = receipt(service, service.create(5_000), 409).json
+    assert refused["detail"] == "Cannot give a receipt for it while the state is created: no money was taken."
+
+
+def test_every_format_says_the_same(service):
+    payment = paid(
+        service,
+        10_000,
+        line_items=[
+            {"name": "=HYPERLINK(1)", "amount": 4_000, "quantity": 2},
+            {"name": "Cup", "amount": 2_000},
+        ],
+    )
+    shown = receipt(service, payment).json
+    page = receipt(service, payment, format="html")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert shown["number"] in page.body.decode()
+    assert "$100.00" in page.body.decode()
+    table = list(csv.DictReader(io.StringIO(receipt(service, payment, format="csv").body.decode())))
+    assert [row["amount"] for row in table] == ["80.00", "20.00"]
+    assert table[0]["description"] == "'=HYPERLINK(1)"
+    with zipfile.ZipFile(io.BytesIO(receipt(service, payment, format="xlsx").body)) as book:
+        assert "xl/worksheets/sheet1.xml" in book.namelist()
+    pdf = receipt(service, payment, format="pdf")
+    assert pdf.headers["content-disposition"] == f'attachment; filename="{shown["number"]}.pdf"'
+    assert pdf.body.startswith(b"%PDF-")
+    assert receipt(service, payment, format="pdf").body == pdf.body
+
+
+def test_the_accept_header_and_the_named_format_agree(service):
+    payment = paid(service)
+    path = f"/api/payments/{payment['id']}/receipt"
+    asked = service.call("GET", path, headers={"accept": "text/csv"})
+    assert asked.headers["content-type"].startswith("text/csv")
+    assert service.call("GET", f"{path}?format=csv", headers={"accept": "application/pdf"}).status == 406
+    assert service.get(path, format="docx").status == 422
+
+
+def test_by_setting_there_is_pdf_alone(service):
+    payment = paid(service)
+    service.change_settings({"receiptGeneration": {"multiFormatSupport": False}})
+    assert receipt(service, payment).headers["content-type"] == "application/pdf"
+    assert receipt(service, payment, 406, format="csv").json["code"] == "not_acceptable"
+
+
+def test_what_went_back_is_shown_and_has_a_receipt_of_its_own(service):
+    payment = paid(service)
+    service.post(f"/api/payments/{payment['id']}/refund", {"reason": "duplicate", "amount": 2_500})
+    shown = receipt(service, payment).json
+    assert (shown["total"], shown["refunded"], shown["net"]) == (10_000, 2_500, 7_500)
+    [own] = [r for r in listed(service) if r["payment"] == payment["id"] and r["kind"] == "refund"]
+    of_refund = service.get(f"/api/payments/receipts/{own['id']}").json
+    assert (of_refund["kind"], of_refund["total"]) == ("refund", 2_500)
+    assert of_refund["number"].startswith("RF-")
+
+
+def listed(service: Service) -> list[Any]:
+    return service.get("/api/payments/receipts", limit=200).json["data"]
+
+
+def test_a_refund_that_comes_back_voids_its_receipt_which_keeps_its_number(service):
+    service.sandbox.control("POST", "stripe/refunds", {"course": "failing", "seconds": 60, "times": 1})
+    payment = paid(service)
+    asked = {"reason": "duplicate", "amount": 2_500}
+    refund = service.post(f"/api/payments/{payment['id']}/refund", asked).json
+    before = [r for r in listed(service) if r["refund"] == refund["id"]]
+    service.advance(7 * 3600)
+    service.run(refunding.look_after(service.context, payment["id"], refund["id"]))
+    [after] = [r for r in listed(service) if r["refund"] == refund["id"]]
+    assert (after["number"], after["void_reason"]) == (before[0]["number"], "the refund has failed after all")
+    assert receipt(service, payment).json["refunded"] == 0
+
+
+def test_a_voided_receipt_keeps_its_number_and_the_payment_gets_another(service):
+    payment = paid(service)
+    first = receipt(service, payment).json
+    path = f"/api/payments/receipts/{first['id']}/void"
+    assert service.post(path, {"reason": "wrong name"}, key=service.key("approver")).status == 403
+    assert service.post(path, {"reason": "wrong name"}).json["voided"] == "wrong name"
+    assert service.post(path, {"reason": "again"}).status == 409
+    second = receipt(service, payment).json
+    assert (second["number"] > first["number"], second["voided"]) == (True, None)
+    assert service.get(f"/api/payments/receipts/{first['id']}").json["voided"] == "wrong name"
+
+
+def test_an_indian_invoice_splits_its_tax_by_where_it_is_supplied(service):
+    seller = {"country": "IN", "taxId": "29ABCDE1234F1Z5", "state": "29", "address": ["12 MG Road"]}
+    service.change_settings({"business": seller, "receiptGeneration": {"gstInvoices": True}})
+    items = [{"name": "Book", "amount": 11_800, "tax_rate": 1_800, "hsn": "4901"}]
+    home = receipt(service, paid(service, 11_800, "INR", line_items=items)).json
+    assert home["kind"] == "invoice"
+    assert [(tax["name"], tax["rate"], tax["amount"]) for tax in home["taxes"]] == [
+        ("CGST", 900, 900),
+        ("SGST", 900, 900),
+    ]
+    away = {"name": "Ravi", "country": "IN", "state": "07"}
+    other = receipt(service, paid(service, 11_800, "INR", line_items=items, customer=away)).json
+    assert [(tax["name"], tax["amount"]) for tax in other["taxes"]] == [("IGST", 1_800)]
+    assert other["place_of_supply"] == "07"
+
+
+def test_numbers_have_no_gap_and_no_repeat_among_failures_and_crowds(service, weak):
+    def one(at: int) -> None:
+        method = "pm_card_chargeDeclined" if at % 5 == 0 else "pm_card_visa"
+        asked = {
+            "amount": 1_000,
+            "currency": "USD",
+            "gateway": "stripe",
+            "payment_method": method,
+            "confirm": True,
+        }
+        service.post("/api/payments", asked)
+
+    with ThreadPoolExecutor(8) as many:
+        list(many.map(one, range(60)))
+    for commit in range(1, 6):  # and where the process dies on the way
+        weak.left = commit
+        service.post(
+            "/api/payments",
+            {
+                "amount": 1_000,
+                "currency": "USD",
+                "gateway": "stripe",
+                "payment_method": "pm_card_visa",
+                "confirm": True,
+            },
+        )
+        weak.left = None
+    rows = service.rows("SELECT prefix, year, sequence FROM receipts ORDER BY prefix, year, sequence")
+    series: dict[tuple[str, int], list[int]] = {}
+    for row in rows:
+        series.setdefault((row["prefix"], row["year"]), []).append(row["sequence"])
+    assert len(series["R", service.context.now().year]) >= 48
+    assert all(found == list(range(1, len(found) + 1)) for found in series.values())
+
+
+def test_what_a_receipt_cannot_say_never_holds_up_the_money(service):
+    service.change_settings({"receiptGeneration": {"series": {"payment": "TOOLONG"}}})
+    payment = paid(service)
+    service.change_settings({"receiptGeneration": {"series": {}}})
+    rows = service.rows("SELECT kind FROM exceptions WHERE payment_id = $1", payment["id"])
+    assert [row["kind"] for row in rows] == ["receipt_failed"]
+    assert receipt(service, payment).json["number"].startswith("R-")
+
+
+def test_whoever_has_the_link_sees_the_receipt_and_nobody_else_does(service):
+    payment = paid(service)
+    link = receipt(service, payment).json["verify_url"]
+    path = link.removeprefix(service.url)
+    html = {"accept": "text/html"}
+    page = call(service.url, "GET", path, headers=html)
+    assert page.status == 200
+    assert "issued this as" in page.body.decode()
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    changed = path[:-1] + ("A" if path[-1] != "A" else "B")
+    for wrong in (changed, "/r/nothing", "/r/" + "x" * 300):
+        answer = call(service.url, "GET", wrong, headers=html)
+        assert answer.status == 404
+        assert payment["id"] not in answer.body.decode()
+    assert call(service.url, "GET", changed).json["code"] == "not_found"
+
+
+def test_a_file_is_known_for_the_receipt_or_for_changed(service):
+    payment = paid(service)
+    path = receipt(service, payment).json["verify_url"].removeprefix(service.url)
+    pdf = call(service.url, "GET", f"{path}?format=pdf").body
+    sent = {"content-type": "application/pdf"}
+    same = call(service.url, "POST", path, pdf, headers=sent)
+    assert "unchanged" in same.body.decode()
+    changed = call(service.url, "POST", path, pdf[:-1] + b"!", headers=sent)
+    assert "is not this receipt" in changed.body.decode()
+
+
+def test_the_check_finds_nothing_wrong(service):
+    paid(service)
+    assert [str(one) for one in service.run(checking.check(service.context)) if one.rule == "receipts"] == []
+
+
+def test_the_receipt_in_json_is_what_stands_in_the_answer(service):
+    shown = receipt(service, paid(service))
+    assert json.loads(shown.body)["object"] == "receipt"
