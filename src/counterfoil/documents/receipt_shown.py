@@ -11,7 +11,7 @@ import segno
 
 from counterfoil.documents import receipt_dates, receipt_india, receipt_money
 from counterfoil.documents.fonts import families
-from counterfoil.documents.receipt_words import RIGHT_TO_LEFT, language, words
+from counterfoil.documents.receipt_words import RIGHT_TO_LEFT, language, named, words
 from counterfoil.domain.receipt import INDIA, Kind, Line, Party, Receipt, Tax
 
 _LETTER: Final = frozenset({"US", "CA", "MX", "CL", "CO", "PH"})  # where paper is not A4
@@ -48,7 +48,9 @@ def shown(receipt: Receipt, *, advanced: bool = True) -> Shown:
         "rows": [_row(receipt, line) for line in receipt.lines],
         "sums": _sums(receipt),
         "in_words": _in_words(receipt),
-        "references": [[_breakable(name), _breakable(value)] for name, value in receipt.references.items()],
+        "references": [
+            [_breakable(named(said, name)), _breakable(value)] for name, value in receipt.references.items()
+        ],
         "notes": [_breakable(note) for note in receipt.notes],
         "void": said["void_because"].format(reason=_clean(receipt.voided)) if receipt.voided else None,
         "sandbox": receipt.sandbox,

@@ -8,7 +8,7 @@ import xlsxwriter
 
 from counterfoil.documents import receipt_dates
 from counterfoil.documents.receipt_shown import rate
-from counterfoil.documents.receipt_words import words
+from counterfoil.documents.receipt_words import named, words
 from counterfoil.documents.xlsx import MEDIA_TYPE, OPTIONS, pattern
 from counterfoil.domain.receipt import Party, Receipt, money
 
@@ -104,7 +104,7 @@ class _Sheet:
     def _foot(self) -> None:
         self._row += 1
         for name, value in self._receipt.references.items():
-            self._texts([name, value])
+            self._texts([named(self._said, name), value])
         for note in self._receipt.notes:
             self._texts([note])
 
