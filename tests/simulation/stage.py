@@ -99,6 +99,7 @@ class Stage:
 
     def __init__(self, house: House, play: Play, admin: "asyncpg.Connection[asyncpg.Record]") -> None:
         self.house, self.play, self._admin = house, play, admin
+        self._asking = asyncio.Lock()
         self.app: FastAPI = create_app(house, work=False)
         # Making an application takes longer than a seed: the processes share one, and each brings its own context.
         self.app.dependency_overrides[security.context] = _of_process
@@ -155,7 +156,8 @@ class Stage:
 
     async def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """Read what is stored, past the service and its turns."""
-        return [dict(row) for row in await self._admin.fetch(sql, *values)]
+        async with self._asking:  # one connection, and several tasks may ask at once
+            return [dict(row) for row in await self._admin.fetch(sql, *values)]
 
     async def jobs(self) -> list[Any]:
         return await self._admin.fetch("SELECT id, entrypoint, payload FROM pgqueuer ORDER BY id")
