@@ -90,9 +90,9 @@ async def place(ctx: Context, conn: Connection, family: Family, wish: Wish) -> t
     refund = _decided(ctx, refund, decision, policy)
     if not await refunds.reserve(conn, wish.charge.id, amount):
         raise _too_much(wish.charge)
-    await refunds.insert(conn, refund)
-    await refunds.update(conn, refund.id, body=body)
-    family = await refund_standing.keep_reserved(conn, family.with_refund(refund), refund.charge_id)
+    await refunds.insert(conn, refund, body=body)
+    kept = replace(wish.charge, reserved=wish.charge.reserved + amount)
+    family = family.with_refund(refund).with_charge(kept)
     await refund_standing.announce(ctx, conn, family, refund)
     detail = {
         "refund": refund.id,

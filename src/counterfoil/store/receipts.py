@@ -73,13 +73,6 @@ async def get(
     return _issued(row)
 
 
-async def by_number(conn: Connection, merchant_id: str, mode: str, number: str) -> Issued | None:
-    row = await conn.fetchrow(
-        f"{_SELECT} WHERE merchant_id = $1 AND mode = $2 AND number = $3", merchant_id, mode, number
-    )
-    return _issued(row) if row else None
-
-
 async def page(
     conn: Connection,
     merchant_id: str,

@@ -12,8 +12,8 @@ from counterfoil.store.database import Connection
 
 _COLUMNS: Final = list(Refund.__dataclass_fields__)
 _INSERT: Final = (
-    f"INSERT INTO refunds ({', '.join(_COLUMNS)})"
-    f" VALUES ({', '.join(f'${n}' for n in range(1, len(_COLUMNS) + 1))})"
+    f"INSERT INTO refunds ({', '.join(_COLUMNS)}, body)"
+    f" VALUES ({', '.join(f'${n}' for n in range(1, len(_COLUMNS) + 2))})"
 )
 _ROWS: Final = msgspec.json.Decoder(tuple[Refund, ...])
 
@@ -48,11 +48,12 @@ class Filter:
     subject: str | None = None
 
 
-async def insert(conn: Connection, refund: Refund) -> None:
+async def insert(conn: Connection, refund: Refund, *, body: bytes | None = None) -> None:
+    """Keep a refund; `body` is what goes to its gateway, to the byte, where we are to send it."""
     values = (getattr(refund, name) for name in _COLUMNS)
     days = {"day": datetime.fromisoformat(refund.day).date()}
     await conn.execute(
-        _INSERT, *(days.get(name, value) for name, value in zip(_COLUMNS, values, strict=True))
+        _INSERT, *(days.get(name, value) for name, value in zip(_COLUMNS, values, strict=True)), body
     )
 
 

@@ -1,5 +1,6 @@
 """/api/payments: parse, call one service, render."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,9 @@ from counterfoil.domain.payment import Status
 from counterfoil.domain.routing import Feature
 from counterfoil.domain.routing_policy import Question
 from counterfoil.services import choosing, payments, views
-from counterfoil.services.idempotency import Resume
+from counterfoil.services.caller import Caller
+from counterfoil.services.context import Context
+from counterfoil.services.idempotency import Replay, Resume
 from counterfoil.services.payments import Answer, NewPayment
 from counterfoil.store import timeline
 from counterfoil.store.payments import Filter
@@ -118,18 +121,29 @@ async def explain(ctx: InContext, caller: Viewer, asked: ExplainRouting) -> dict
     return views.routing_answer(verdicts)
 
 
+async def _act(
+    request: Request,
+    ctx: Context,
+    caller: Caller,
+    payment_id: str,
+    act: Callable[[Resume | None], Awaitable[Answer | Replay]],
+) -> JSONResponse:
+    """Do something to a payment that there may be, once for the request's idempotency key."""
+    known("payment", payment_id)
+    return await once(ctx, caller, payment_id, await hold_of(request, caller), act)
+
+
 @router.post("/{payment_id}/attempts", response_model=None, responses=says(PaymentAnswer))
 async def change_gateway(
     request: Request, ctx: InContext, caller: Support, payment_id: str, asked: ChangeGateway | None = None
 ) -> JSONResponse:
     """Open a further attempt at another gateway. Every earlier one is fenced first: it can never be charged again."""
-    known("payment", payment_id)
     gateway = asked.gateway if asked else None
-    return await once(
+    return await _act(
+        request,
         ctx,
         caller,
         payment_id,
-        await hold_of(request, caller),
         lambda held: payments.change_gateway(
             ctx, caller, payment_id, gateway, since=held.since if held else None
         ),
@@ -156,7 +170,6 @@ async def confirm(
     request: Request, ctx: InContext, caller: Support, payment_id: str, asked: ConfirmPayment
 ) -> JSONResponse:
     """Charge a method (Stripe), or bring back what Razorpay's checkout signed."""
-    known("payment", payment_id)
 
     async def act(resume: Resume | None) -> Answer:
         if asked.razorpay_order_id and asked.razorpay_payment_id and asked.razorpay_signature:
@@ -172,7 +185,7 @@ async def confirm(
             ctx, caller, payment_id, asked.method(), since=resume.since if resume else None
         )
 
-    return await once(ctx, caller, payment_id, await hold_of(request, caller), act)
+    return await _act(request, ctx, caller, payment_id, act)
 
 
 @router.post("/{payment_id}/capture", response_model=None, responses=says(PaymentAnswer))
@@ -180,13 +193,12 @@ async def capture(
     request: Request, ctx: InContext, caller: Support, payment_id: str, asked: CapturePayment | None = None
 ) -> JSONResponse:
     """Take authorised money: all of it, or part where the gateway can."""
-    known("payment", payment_id)
     amount = asked.amount if asked else None
-    return await once(
+    return await _act(
+        request,
         ctx,
         caller,
         payment_id,
-        await hold_of(request, caller),
         lambda _: payments.capture(ctx, caller, payment_id, amount),
     )
 
@@ -196,12 +208,11 @@ async def cancel(
     request: Request, ctx: InContext, caller: Support, payment_id: str, _asked: Nothing | None = None
 ) -> JSONResponse:
     """End the payment before money is taken; an authorisation is given back."""
-    known("payment", payment_id)
-    return await once(
+    return await _act(
+        request,
         ctx,
         caller,
         payment_id,
-        await hold_of(request, caller),
         lambda _: payments.cancel(ctx, caller, payment_id),
     )
 
@@ -211,12 +222,11 @@ async def fulfil(
     request: Request, ctx: InContext, caller: Support, payment_id: str, _asked: Nothing | None = None
 ) -> JSONResponse:
     """Say that the goods are on their way: from then on a cancellation is not refunded by itself."""
-    known("payment", payment_id)
-    return await once(
+    return await _act(
+        request,
         ctx,
         caller,
         payment_id,
-        await hold_of(request, caller),
         lambda _: payments.fulfil(ctx, caller, payment_id),
     )
 
@@ -226,11 +236,10 @@ async def sync(
     request: Request, ctx: InContext, caller: Support, payment_id: str, _asked: Nothing | None = None
 ) -> JSONResponse:
     """Ask the gateways how the payment stands, and settle what was unknown."""
-    known("payment", payment_id)
-    return await once(
+    return await _act(
+        request,
         ctx,
         caller,
         payment_id,
-        await hold_of(request, caller),
         lambda _: payments.sync(ctx, caller, payment_id),
     )

@@ -62,16 +62,24 @@ async def create(
     ask = Ask(
         amount=asked.amount, currency=asked.currency, reason=asked.reason, note=asked.note, speed=asked.speed
     )
-    hold, id_ = await hold_of(request, caller), ctx.new_id("refund")
-    return await once_for(
+    return await _make(
+        request,
         ctx,
-        id_,
-        hold,
-        lambda: service.request(ctx, caller, payment_id, ask, id_=id_, hold=hold),
-        _shown(ctx, caller, id_, hold),
-        claim=False,
-        status=201,
+        caller,
+        lambda id_, hold: service.request(ctx, caller, payment_id, ask, id_=id_, hold=hold),
     )
+
+
+async def _make(
+    request: Request,
+    ctx: Context,
+    caller: Caller,
+    make: Callable[[str, Hold | None], Awaitable[Refund | Replay]],
+) -> JSONResponse:
+    """Make a refund by the id it is to have; the request's idempotency key commits with it."""
+    hold, id_ = await hold_of(request, caller), ctx.new_id("refund")
+    show = _shown(ctx, caller, id_, hold)
+    return await once_for(ctx, id_, hold, lambda: make(id_, hold), show, claim=False, status=201)
 
 
 def _shown(
@@ -195,15 +203,8 @@ async def retry(
 ) -> JSONResponse:
     """Ask again for what has failed: a new refund, decided anew."""
     known("refund", refund_id)
-    hold, id_ = await hold_of(request, caller), ctx.new_id("refund")
-    return await once_for(
-        ctx,
-        id_,
-        hold,
-        lambda: service.retry(ctx, caller, refund_id, id_=id_, hold=hold),
-        _shown(ctx, caller, id_, hold),
-        claim=False,
-        status=201,
+    return await _make(
+        request, ctx, caller, lambda id_, hold: service.retry(ctx, caller, refund_id, id_=id_, hold=hold)
     )
 
 
@@ -215,13 +216,9 @@ async def record_manual(
 ) -> JSONResponse:
     """Say that what has failed was paid back in another way, with its evidence. Somebody else has to agree."""
     known("refund", refund_id)
-    hold, id_ = await hold_of(request, caller), ctx.new_id("refund")
-    return await once_for(
+    return await _make(
+        request,
         ctx,
-        id_,
-        hold,
-        lambda: service.record_manual(ctx, caller, refund_id, asked.evidence, id_=id_, hold=hold),
-        _shown(ctx, caller, id_, hold),
-        claim=False,
-        status=201,
+        caller,
+        lambda id_, hold: service.record_manual(ctx, caller, refund_id, asked.evidence, id_=id_, hold=hold),
     )
