@@ -96,17 +96,19 @@ async def agreed(ctx: Context, truth: Truth, *, sendings: int) -> None:
 
 async def _each_once(ctx: Context, count: int) -> None:
     """Of each payment one charge, its capture, and its refund pending and succeeded; Razorpay's failure besides, which
-    is one of the charge and one of the attempt.
+    is one of the charge and one of the attempt. Nobody here asked for the refunds, so a person is called to each, once.
     """
     expected = {
         "charges": count,
         "facts": 3 * count + 2 * (count // 2),
         "journals": 2 * count,
         "entries": 4 * count,
-        "exceptions": 0,
+        "refunds": count,
+        "exceptions": count,
     }
     found = {table: await builders.one(ctx, f"SELECT count(*) FROM {table}") for table in expected}
-    assert found == expected
+    assert found == expected, found
+    assert {row["kind"] for row in await builders.rows(ctx, "SELECT kind FROM exceptions")} == {"refund_outside"}
 
 
 async def _books_agree(ctx: Context, truth: Truth) -> None:
