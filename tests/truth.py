@@ -108,7 +108,9 @@ async def _each_once(ctx: Context, count: int) -> None:
     }
     found = {table: await builders.one(ctx, f"SELECT count(*) FROM {table}") for table in expected}
     assert found == expected, found
-    assert {row["kind"] for row in await builders.rows(ctx, "SELECT kind FROM exceptions")} == {"refund_outside"}
+    assert {row["kind"] for row in await builders.rows(ctx, "SELECT kind FROM exceptions")} == {
+        "refund_outside"
+    }
 
 
 async def _books_agree(ctx: Context, truth: Truth) -> None:
