@@ -13,8 +13,8 @@ from typing import NamedTuple
 import click
 
 import receipt_samples
-from counterfoil.documents import receipt_pdf
-from counterfoil.documents.template import Template, TemplateError
+from counterfoil.documents import receipt_html, receipt_pdf
+from counterfoil.documents.template import PAGE, Template, TemplateError
 from counterfoil.documents.warden import Worker
 
 # A function that never returns, in WebAssembly: (loop (br 0)).
@@ -29,11 +29,15 @@ class Attack(NamedTuple):
     source: str
     refused: str
     files: dict[str, bytes] = {}  # noqa: RUF012  nobody writes to it
+    main: str = "main.typ"
 
 
 PACKAGE = "packages cannot be imported"
 TOO_MUCH = "needed more than 150 MB of memory"
 TOO_LONG = "took more than 1.2 s of processor time"
+_LOOPS = "{% for a in receipt.lines %}"
+LOOPS = _LOOPS * 16 + "x" * 100 + "{% endfor %}" * 16
+SILENT = _LOOPS * 16 + "{% endfor %}" * 16
 ATTACKS = {
     "read a file by its path": Attack('#read("/etc/passwd")', "file not found"),
     "escape by dots": Attack('#read("../../../../etc/passwd")', "would escape the project root"),
@@ -61,6 +65,14 @@ ATTACKS = {
     "a gigabyte of text at once": Attack('#("x" * 1000000000).len()', TOO_MUCH),
     "text that doubles": Attack('#{ let s = "x"; for i in range(40) { s = s + s }; s.len() }', TOO_MUCH),
     "a hundred million letters": Attack("#for i in range(100000000) [a]", TOO_MUCH),
+    "a page that loops within loops": Attack(LOOPS, "the page has more than 4 MB of text", main="main.html"),
+    "a page that loops and says nothing": Attack(SILENT, TOO_LONG, main="main.html"),
+    "a page that is deep": Attack("{% if shown.number %}" * 5_000, "nested too deeply", main="main.html"),
+    "a page that calls": Attack("{{ shown.__class__.__mro__[1].__subclasses__() }}", "call is not understood", main="main.html"),
+    "a page that reaches behind its values": Attack("{{ shown.__class__ }}", "there is no __class__", main="main.html"),
+    "a page that includes": Attack('{% include "/etc/passwd" %}', "include is not understood", main="main.html"),
+    "a page that loads": Attack('<img src="http://127.0.0.1:9/x.png">', "a picture is a file of the template", main="main.html"),
+    "a page that runs": Attack("<script>x</script>", "<script> has no place", main="main.html"),
     "two million pages": Attack("#for i in range(2000000) { pagebreak() }", TOO_MUCH),
 }  # fmt: skip
 
@@ -69,10 +81,13 @@ def tried(attack: Attack) -> tuple[str, float]:
     """What came of it, "rendered" if it was not refused, and the seconds from a worker's start to its end."""
     started = time.monotonic()
     try:
-        template = Template({"main.typ": attack.source.encode(), **attack.files})
-        job = receipt_pdf.job(receipt_samples.receipt(), template=template)
+        template = Template({attack.main: attack.source.encode(), **attack.files}, attack.main)
+        receipt = receipt_samples.receipt()
         with Worker(template) as worker:
-            worker.pdf(job)
+            if attack.main == PAGE:
+                worker.page(PAGE, receipt_html.given(receipt))
+            else:
+                worker.pdf(receipt_pdf.job(receipt, template=template))
     except TemplateError as error:
         return error.reason, time.monotonic() - started
     return "rendered", time.monotonic() - started

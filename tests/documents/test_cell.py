@@ -5,14 +5,14 @@ import pytest
 
 import receipt_samples
 from counterfoil.documents import cell, receipt_pdf
-from counterfoil.documents.receipt_pdf import built_in
 from counterfoil.documents.template import TemplateError
+from counterfoil.documents.typesetting import BUILT_IN
 
 JOB = receipt_pdf.job(receipt_samples.receipt())
 
 
-def answered(message):
-    return cell.understood(cell._answer(built_in, message[:1], message[1:]))
+def answered(message, folder=BUILT_IN):
+    return cell.understood(cell.answer(cell.doing(folder), message))
 
 
 def test_a_message_arrives_whole_and_the_end_is_told():
@@ -36,3 +36,10 @@ def test_what_is_wrong_is_answered_with_its_place():
 
 def test_a_file_is_answered_with_its_verdict():
     assert answered(cell.to_verify(b"no file", ())) == b"unsigned"
+
+
+def test_a_page_is_answered_with_what_it_says(tmp_path):
+    (tmp_path / "main.html").write_text('<p>{{ shown.number }}</p><img src="{{ files["logo.png"] }}" alt="">')
+    (tmp_path / "logo.png").write_bytes(b"png")
+    page = answered(cell.to_draw("main.html", {"shown": {"number": "R-1"}}), tmp_path)
+    assert page == b'<!doctype html>\n<p>R-1</p><img src="data:image/png;base64,cG5n" alt="">'

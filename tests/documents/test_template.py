@@ -10,7 +10,7 @@ def test_a_folder_is_read_with_its_parts(tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "main.typ").write_bytes(b"Hello")
     (tmp_path / "parts/logo.svg").write_bytes(b"<svg/>")
-    assert template.read(tmp_path) == Template({"main.typ": b"Hello", "parts/logo.svg": b"<svg/>"})
+    assert template.read(tmp_path) == {"main.typ": b"Hello", "parts/logo.svg": b"<svg/>"}
 
 
 def test_a_symbolic_link_is_no_part_of_a_template(tmp_path):
@@ -75,3 +75,16 @@ def test_an_error_says_where_it_is():
     assert str(error) == "main.typ:2:9: unclosed delimiter"
     assert (error.reason, error.line) == ("unclosed delimiter", 2)
     assert str(TemplateError("too slow")) == "too slow"
+
+
+def test_a_template_draws_what_it_has_a_beginning_of():
+    both = {"main.typ": b"Hello", "main.html": b"<p>", "logo.svg": b"<svg/>"}
+    assert {main: part.main for main, part in template.parts(both).items()} == {
+        "main.typ": "main.typ",
+        "main.html": "main.html",
+    }
+    assert list(template.parts({"main.html": b"<p>"})) == ["main.html"]
+    with pytest.raises(
+        TemplateError, match=r"has a main\.typ for the PDF, a main\.html for the page, or both"
+    ):
+        template.parts({"logo.svg": b"<svg/>"})

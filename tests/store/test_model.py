@@ -18,7 +18,8 @@ from counterfoil.domain.fact import Kind, Report
 from counterfoil.domain.money import Money
 from counterfoil.domain.operator import Role
 from counterfoil.domain.retry import Retry
-from counterfoil.services import calling, delivering, hearing, keys, refunding
+from counterfoil.services import calling, delivering, hearing, keys, refunding, templates
+from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context, OnEvent
 from counterfoil.store import (
     audit,
@@ -46,6 +47,8 @@ APPEND_ONLY = {
     "entries": "amount",
     "refund_approvals": "person",
     "refund_batch_approvals": "person",
+    "receipt_template_versions": "note",
+    "receipt_template_files": "body",
 }
 
 
@@ -77,6 +80,7 @@ async def _fill(database: Database) -> None:
             await _store_the_rest(ctx, conn, paid.payment.id)
             await _store_a_try(ctx, conn, lost)
             await _store_a_refund(ctx, conn, paid.payment.id)
+        await templates.add(ctx, Caller("tests", ctx.merchant_id, ctx.mode), "plain", {"main.typ": b"Paid"})
         await delivering.number(ctx)
         async with ctx.db.transaction() as conn:
             [taken, *_], _ = await deliveries.take_due(conn, now=ctx.now(), until=ctx.now(), hands=1, busy={})
@@ -213,6 +217,7 @@ TABLES = (
     "breakers", "deliveries", "delivery_log", "downtimes", "endpoint_secrets", "endpoints", "event_sequence", "events", "listeners",
     "disputes", "mails", "retries", "refund_approvals", "refund_days", "refunds",
     "refund_batches", "refund_batch_rows", "refund_batch_approvals", "receipts", "receipt_series",
+    "receipt_templates", "receipt_template_versions", "receipt_template_files",
 )  # fmt: skip
 TABLE_OF = {
     "winner_is_an_attempt_of_this_payment": "payments",
@@ -471,6 +476,18 @@ BREAKS = [
     Break("receipt_numbers", RECEIPT | {"number": "{receipts.number}"}, "refund_id IS NULL"),
     Break("one_receipt_a_payment", RECEIPT | {"voided_at": None, "void_reason": None}, "refund_id IS NULL"),
     Break("one_receipt_a_refund", RECEIPT | {"voided_at": None, "void_reason": None}, "refund_id IS NOT NULL"),
+    Break("receipt_templates_pkey", {}),
+    Break("receipt_templates_name_check", {"name": "Plain"}),
+    Break("receipt_templates_last_check", {"name": "anew", "last": 0, "published": None}),
+    Break("receipt_templates_check", {"name": "anew", "published": 2}),
+    Break("receipt_templates_check", {"name": "anew", "published": 0}),
+    Break("receipt_templates_merchant_id_fkey", GONE),
+    Break("receipt_template_versions_pkey", {}),
+    Break("receipt_template_versions_version_check", {"version": 0}),
+    Break("receipt_template_versions_merchant_id_name_fkey", {"name": "anew"}),
+    Break("receipt_template_files_pkey", {}),
+    Break("receipt_template_files_path_check", {"path": ""}),
+    Break("receipt_template_files_merchant_id_name_version_fkey", {"version": 2}),
     Break("receipt_series_pkey", {}),
     Break("receipt_series_prefix_check", {"prefix": "too long"}),
     Break("receipt_series_last_check", {"prefix": "X", "last": 0}),

@@ -69,6 +69,14 @@ WHO = """
     GET   /api/payments/receipts/{receipt_id}              viewer
     POST  /api/payments/receipts/{receipt_id}/void         admin
     GET   /api/payments/receipts/{receipt_id}/deliveries   viewer
+    GET   /api/payments/receipts/templates                 admin
+    POST  /api/payments/receipts/templates                 admin
+    GET   /api/payments/receipts/templates/{name}          admin
+    GET   /api/payments/receipts/templates/{name}/versions admin
+    GET   /api/payments/receipts/templates/{name}/versions/{version} admin
+    POST  /api/payments/receipts/templates/{name}/preview  admin
+    POST  /api/payments/receipts/templates/{name}/publish  admin
+    POST  /api/payments/receipts/templates/{name}/withdraw admin
     POST  /api/payments/{payment_id}/receipt/deliver       support
     GET   /api/payments/disputes                           viewer
     GET   /api/payments/disputes/{dispute_id}              viewer
@@ -106,6 +114,8 @@ IDS = {
     "receipt_id": "rct_01m82q4mexgp9s3vb3tax4n4pn",
     "batch_id": "bat_01m82q4mexgp9s3vb3tax4n4pn",
     "dispute_id": "dsp_01m82q4mexgp9s3vb3tax4n4pn",
+    "name": "kaveri",
+    "version": "1",
 }
 # What a request needs to come as far as the thing it is about: by its last word, or by method and path.
 BODIES: dict[str, Any] = {
@@ -118,6 +128,7 @@ BODIES: dict[str, Any] = {
     "deliver": {"channels": ["email"]},
     "manual": {"evidence": "UTR 1"},
     "evidence": {"summary": "Delivered."},
+    "templates": {"name": "kaveri", "files": {"main.typ": "Paid"}},
     "batches": {"name": "march.csv", "csv": "payment,reason\npmt_01m82q4mexgp9s3vb3tax4n4pn,duplicate\n"},
     "POST /api/payments/webhooks/replay": {"status": "dead"},
     "PATCH /api/payments/endpoints/{endpoint_id}": {"enabled": False},

@@ -1,4 +1,4 @@
-"""receipts: render, list, deliver, export, void and verify from the command line."""
+"""receipts: render, preview, list, deliver, export, void and verify from the command line."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from counterfoil.cli.running import as_json, in_house, operator, show, show_one
+from counterfoil.cli.templates import preview, templates
 from counterfoil.documents import receipt_json
 from counterfoil.domain import ids
 from counterfoil.domain.errors import InvalidRequestError, NotFoundError
@@ -27,7 +28,11 @@ DAY = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 @click.group()
 def receipts() -> None:
-    """Receipts: render, list, show, deliver, deliveries, export, void, verify."""
+    """Receipts: render, preview, list, show, deliver, deliveries, export, void, verify, templates."""
+
+
+receipts.add_command(templates)
+receipts.add_command(preview)
 
 
 @receipts.command()

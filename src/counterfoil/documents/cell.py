@@ -8,7 +8,7 @@ wrong as JSON. The process ends when its input does, so that none outlives the s
 import json
 import struct
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -24,30 +24,55 @@ if TYPE_CHECKING:
 LENGTH: Final = struct.Struct(">I")
 READY: Final = b"."
 SET: Final = b"s"
+DRAW: Final = b"d"
 VERIFY: Final = b"v"
 FILE: Final = b"+"
 WRONG: Final = b"-"
+Do = Callable[[bytes], bytes]
 
 
 def main(folder: str, memory: str, cpu_s: str) -> None:
     """Answer jobs for the templates of a folder, with so much memory in all and so much processor time for each."""
     confinement.limit(memory=int(memory))
     confinement.confine()
-    setter = cache(partial(Setter, Path(folder)))
-    if Path(folder) == BUILT_IN:
-        setter()  # ours is warm; the fonts of another are read within the limits of its first job
+    does = doing(Path(folder))
     jobs, answers = sys.stdin.buffer, sys.stdout.buffer
     send(answers, READY)
     while (message := receive(jobs)) is not None:
         confinement.limit_cpu(float(cpu_s))
-        send(answers, _answer(setter, message[:1], message[1:]))
+        send(answers, answer(does, message))
 
 
-def _answer(setter: Callable[[], Setter], kind: bytes, body: bytes) -> bytes:
+def doing(folder: Path) -> Mapping[bytes, Do]:
+    """What is done with each kind of message, for the templates of a folder."""
+    setter = cache(partial(Setter, folder))
+    if folder == BUILT_IN:
+        setter()  # ours is warm; the fonts of another are read within the limits of its first job
+    return {
+        SET: lambda body: setter().pdf(Job(**json.loads(body))),
+        DRAW: partial(_page, folder),
+        VERIFY: _verdict,
+    }
+
+
+def answer(does: Mapping[bytes, Do], message: bytes) -> bytes:
+    """What comes of a message: a file, or what is wrong with the template, and where."""
     try:
-        return FILE + (_verdict(body) if kind == VERIFY else setter().pdf(Job(**json.loads(body))))
+        return FILE + does[message[:1]](message[1:])
     except TemplateError as error:
         return WRONG + json.dumps([error.reason, error.file, error.line, error.column]).encode()
+
+
+def _page(folder: Path, body: bytes) -> bytes:
+    # Ten megabytes that a worker has only when it draws a page.
+    from counterfoil.documents import page_template
+
+    main, given = json.loads(body)
+    beside = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+    files = page_template.files(beside)
+    return page_template.render(main, beside[main], given | {"files": files}).encode()
 
 
 def _verdict(body: bytes) -> bytes:
@@ -74,6 +99,10 @@ def receive(source: IO[bytes]) -> bytes | None:
 
 def to_set(job: Job) -> bytes:
     return SET + json.dumps(asdict(job)).encode()
+
+
+def to_draw(main: str, given: Mapping[str, Any]) -> bytes:
+    return DRAW + json.dumps([main, given]).encode()
 
 
 def to_verify(pdf: bytes, known: "Collection[Certificate]") -> bytes:

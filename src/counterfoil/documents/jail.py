@@ -4,20 +4,21 @@ import asyncio
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography.x509 import Certificate
 
-from counterfoil.documents import receipt_pdf
+from counterfoil.documents import receipt_html, receipt_pdf
 from counterfoil.documents.receipt_signing import Signer, Verdict
 from counterfoil.documents.template import Template
-from counterfoil.documents.typesetting import Job
 from counterfoil.documents.warden import THEIRS, Worker
 from counterfoil.domain.receipt import Receipt
+
+T = TypeVar("T")
 
 # Workers that stay for templates of operators, each for one template alone. More templates in use begin anew each time.
 OWN_TEMPLATES: Final = 4
@@ -45,6 +46,11 @@ class Renderer:
         work = partial(self._pdf, receipt, advanced=advanced, template=template, signer=signer)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
+    async def page(self, receipt: Receipt, template: Template) -> str:
+        """The receipt as a page of an operator's own. Raises TemplateError."""
+        work = partial(self._page, receipt, template)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
     async def verdict(self, pdf: bytes, known: Collection[Certificate]) -> Verdict:
         """What the signature on a file that somebody sent is worth: read in a worker that is then ended."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _verdict, pdf, tuple(known))
@@ -60,13 +66,17 @@ class Renderer:
         self, receipt: Receipt, *, advanced: bool, template: Template | None, signer: Signer | None
     ) -> bytes:
         job = receipt_pdf.job(receipt, advanced=advanced, template=template)
-        made = self._set(job, template)
+        made = self._by(template, lambda worker: worker.pdf(job))
         return signer.sign(made) if signer else made
 
-    def _set(self, job: Job, template: Template | None) -> bytes:
+    def _page(self, receipt: Receipt, template: Template) -> str:
+        given = receipt_html.given(receipt)
+        return self._by(template, lambda worker: worker.page(template.main, given))
+
+    def _by(self, template: Template | None, act: Callable[[Worker], T]) -> T:
         worker = self._take(template)
         try:
-            return worker.pdf(job)
+            return act(worker)
         finally:
             self._give_back(worker, template)
 

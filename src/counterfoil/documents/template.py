@@ -12,6 +12,8 @@ from typing import Final
 
 MAX_FILES: Final = 32
 MAX_BYTES: Final = 8 * 1024 * 1024  # a logo and a family of fonts; all files together
+PDF: Final = "main.typ"  # what sets the PDF
+PAGE: Final = "main.html"  # what makes the page
 NAME: Final = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}/){0,3}[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -31,7 +33,7 @@ class Template:
     """Files by name ("logo.svg", "parts/foot.typ"), and which one is rendered. Raises TemplateError where they cannot be."""
 
     files: Mapping[str, bytes]
-    main: str = "main.typ"
+    main: str = PDF
 
     def __post_init__(self) -> None:
         if self.main not in self.files:
@@ -45,8 +47,8 @@ class Template:
                 raise TemplateError(f"{name!r} is no name of a file: letters, digits, dots and dashes")
 
 
-def read(folder: Path, main: str = "main.typ") -> Template:
-    """The template in a folder. Raises TemplateError for symbolic links and whatever else is no plain file."""
+def read(folder: Path) -> dict[str, bytes]:
+    """The files in a folder. Raises TemplateError for symbolic links and whatever else is no plain file."""
     files: dict[str, bytes] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -59,4 +61,12 @@ def read(folder: Path, main: str = "main.typ") -> Template:
         if path.stat().st_size > MAX_BYTES or len(files) == MAX_FILES:
             raise TemplateError("too large, or one file too many", file=name)
         files[name] = path.read_bytes()
-    return Template(files, main)
+    return files
+
+
+def parts(files: Mapping[str, bytes]) -> dict[str, Template]:
+    """What these files can draw, by the file it is begun with. Raises TemplateError where that is nothing."""
+    made = {main: Template(files, main) for main in (PDF, PAGE) if main in files}
+    if not made:
+        raise TemplateError(f"a template has a {PDF} for the PDF, a {PAGE} for the page, or both")
+    return made

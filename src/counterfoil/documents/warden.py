@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Any, Final, Self
 
 from cryptography.x509 import Certificate
 
@@ -93,6 +93,10 @@ class Worker:
     def pdf(self, job: Job) -> bytes:
         """The file. Raises TemplateError where the template is wrong or takes too much; in that case the worker ends."""
         return cell.understood(self._ask(cell.to_set(job)))
+
+    def page(self, main: str, given: Mapping[str, Any]) -> str:
+        """The page that a file of the template makes of these values. Raises TemplateError as `pdf` does."""
+        return cell.understood(self._ask(cell.to_draw(main, given))).decode()
 
     def verdict(self, pdf: bytes, known: Collection[Certificate]) -> Verdict:
         """What `receipt_signing.verify` says. A file that breaks its reader is none that we signed."""

@@ -24,7 +24,7 @@ def initial(*, business: str, mode: str, gateways: Collection[str]) -> dict[str,
         "receiptGeneration": {
             "advancedFormatting": True,
             "multiFormatSupport": True,
-            "customTemplates": {},
+            "customTemplates": [],
             "automatedDelivery": {"email": False, "sms": False, "inApp": True},
         },
         "reconciliationSystem": {

@@ -12,6 +12,7 @@ from counterfoil.domain.breaker import BreakerPolicy
 from counterfoil.domain.delivery import OPERATORS_MOST, PASSWORD_PLACE, SMS_PLACE, SMS_SETTINGS
 from counterfoil.domain.delivery import SETTINGS as SMTP_SETTINGS
 from counterfoil.domain.delivery import read as read_delivery
+from counterfoil.domain.receipt_template import RULES as TEMPLATES
 from counterfoil.domain.refund_policy import EXPIRY_HOURS, NOTE_REASONS, REMINDER_HOURS
 from counterfoil.domain.retry import RETRIES_MOST
 from counterfoil.domain.retry import read as read_retries
@@ -143,9 +144,9 @@ FIELDS: Final = (
     Field("refundProcessing.automatic.beforeFulfilment", FLAG, "nobody has to agree to requested_by_customer before the payment is marked as fulfilled", default=False, optional=True),
     Field("refundProcessing.automatic.duplicatePayments", FLAG, "a second payment of the same reference, amount and customer within a day is refunded by itself", default=False, optional=True),
     Field("refundProcessing.automatic.earlyFraudWarnings", FLAG, "a payment of which the card network warns is refunded by itself", default=False, optional=True),
-    Field("receiptGeneration.advancedFormatting", FLAG, "the full look, or a plain one", default=True, awaits="receipts"),
-    Field("receiptGeneration.multiFormatSupport", FLAG, "every format, or PDF alone", default=True, awaits="receipts"),
-    Field("receiptGeneration.customTemplates", named(text(100), 50), "the templates in use", default={}, optional=True, awaits="receipts"),
+    Field("receiptGeneration.advancedFormatting", FLAG, "the full look, or a plain one", default=True),
+    Field("receiptGeneration.multiFormatSupport", FLAG, "every format, or PDF alone", default=True),
+    Field("receiptGeneration.customTemplates", TEMPLATES, "the merchant's own templates in use: the first rule that holds names one", default=[], optional=True),
     *(Field(f"receiptGeneration.series.{kind}", PREFIX, f"what numbers of {noun} begin with", default=prefix, optional=True) for kind, noun, prefix in SERIES),
     Field("receiptGeneration.gstInvoices", FLAG, "payments in rupees get an Indian GST invoice, where the business has a GSTIN", default=False, optional=True),
     Field("receiptGeneration.showFees", FLAG, "receipts show what the gateway kept", default=False, optional=True),

@@ -89,7 +89,9 @@ def one_of(*names: str) -> Rule:
     return Rule(says, check, text=True)
 
 
-def _matching(says: str, holds: Callable[[str], bool]) -> Rule:
+def matching(says: str, holds: Callable[[str], bool]) -> Rule:
+    """A text of which something holds, in words and as a function."""
+
     def check(value: Any, where: str) -> str:
         if not _one_line(value) or not value.isascii() or not holds(value):
             raise wrong(where, f"must be {says}")
@@ -113,6 +115,18 @@ def several(one: Rule, most: int, *, least: int = 0) -> Rule:
     return Rule(says, check)
 
 
+def listed(one: Rule, most: int) -> Rule:
+    """A list in which the order counts."""
+    says = f"list of at most {most}: {one.says}"
+
+    def check(value: Any, where: str) -> list[Any]:
+        if not isinstance(value, list) or len(value) > most:
+            raise wrong(where, f"must be a list of at most {most}")
+        return [one.check(item, f"{where}.{n}") for n, item in enumerate(value)]
+
+    return Rule(says, check)
+
+
 def named(one: Rule, most: int) -> Rule:
     """An object with names of the merchant's own."""
     name, says = text(40), f"object of at most {most} names, each with a {one.says}"
@@ -130,6 +144,11 @@ def named(one: Rule, most: int) -> Rule:
 
 def record(**parts: Rule) -> Rule:
     """An object with exactly these parts."""
+    return partly(tuple(parts), **parts)
+
+
+def partly(needed: Collection[str], /, **parts: Rule) -> Rule:
+    """An object with some of these parts; those `needed` must be there."""
     says = "object: " + "; ".join(f"{name} ({rule.says})" for name, rule in parts.items())
 
     def check(value: Any, where: str) -> dict[str, Any]:
@@ -138,10 +157,12 @@ def record(**parts: Rule) -> Rule:
         for name in value:
             if name not in parts:
                 raise unknown(where, name, parts)
-        for name in parts:
+        for name in needed:
             if name not in value:
                 raise wrong(f"{where}.{name}", "is needed beside the rest")
-        return {name: rule.check(value[name], f"{where}.{name}") for name, rule in parts.items()}
+        return {
+            name: rule.check(value[name], f"{where}.{name}") for name, rule in parts.items() if name in value
+        }
 
     return Rule(says, check)
 
@@ -152,14 +173,18 @@ def _flag(value: Any, where: str) -> bool:
     return value
 
 
-def _amounts(value: Any, where: str) -> dict[str, int]:
-    if not isinstance(value, Mapping):
-        raise wrong(where, "must map currencies to minor units, or be one number of the default currency")
+def _amounts(says: str, refusal: str) -> Rule:
     amount = whole(0, MAX_MINOR)
-    for code in value:
-        if code not in EXPONENT:
-            raise wrong(f"{where}.{shown(code)}", "is not a currency of ISO 4217")
-    return {code: amount.check(minor, f"{where}.{code}") for code, minor in value.items()}
+
+    def check(value: Any, where: str) -> dict[str, int]:
+        if not isinstance(value, Mapping):
+            raise wrong(where, refusal)
+        for code in value:
+            if code not in EXPONENT:
+                raise wrong(f"{where}.{shown(code)}", "is not a currency of ISO 4217")
+        return {code: amount.check(minor, f"{where}.{code}") for code, minor in value.items()}
+
+    return Rule(says, check)
 
 
 def _cron(value: Any, where: str) -> str:
@@ -194,23 +219,29 @@ def as_it_is(value: Any, where: str) -> Any:
 
 
 FLAG: Final = Rule("true or false", _flag)
-AMOUNTS: Final = Rule("minor units by currency, or one number of the default currency", _amounts)
+AMOUNTS: Final = _amounts(
+    "minor units by currency, or one number of the default currency",
+    "must map currencies to minor units, or be one number of the default currency",
+)
+BY_CURRENCY: Final = _amounts(
+    "minor units by currency", 'must map currencies to minor units, as {"INR": 100000}'
+)
 CRON: Final = Rule("cron expression of five fields", _cron, text=True)
-ZONE: Final = _matching("a time zone of the IANA list, as Asia/Kolkata", _is_zone)
-COUNTRY: Final = _matching("a country of ISO 3166, as IN", COUNTRIES.__contains__)
-CURRENCY: Final = _matching("a currency of ISO 4217, as INR", EXPONENT.__contains__)
-LOCALE: Final = _matching("a locale, as en or hi-IN", lambda text: bool(_LOCALE.fullmatch(text)))
-DAY_OF_YEAR: Final = _matching("a day of every year, MM-DD", _is_day)
-TIME_OF_DAY: Final = _matching(
+ZONE: Final = matching("a time zone of the IANA list, as Asia/Kolkata", _is_zone)
+COUNTRY: Final = matching("a country of ISO 3166, as IN", COUNTRIES.__contains__)
+CURRENCY: Final = matching("a currency of ISO 4217, as INR", EXPONENT.__contains__)
+LOCALE: Final = matching("a locale, as en or hi-IN", lambda text: bool(_LOCALE.fullmatch(text)))
+DAY_OF_YEAR: Final = matching("a day of every year, MM-DD", _is_day)
+TIME_OF_DAY: Final = matching(
     "a time of day, HH:MM", lambda text: bool(re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text))
 )
-STATE: Final = _matching(
+STATE: Final = matching(
     "a state of India by its two digits, as 29", lambda text: bool(re.fullmatch(r"[0-9]{2}", text))
 )
-PREFIX: Final = _matching(
+PREFIX: Final = matching(
     "one to four capital letters or digits", lambda text: bool(re.fullmatch(r"[A-Z0-9]{1,4}", text))
 )
-EMAIL: Final = _matching("an e-mail address", is_address)
+EMAIL: Final = matching("an e-mail address", is_address)
 SECRET: Final = Rule(
     f"text of at most {SECRET_CHARS} printable ASCII characters without spaces", as_it_is, text=True
 )

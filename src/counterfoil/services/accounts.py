@@ -8,9 +8,10 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
-from counterfoil.domain import delivery, ids, refund_policy, retry, routing_policy
+from counterfoil.domain import delivery, ids, receipt_template, refund_policy, retry, routing_policy
 from counterfoil.domain.clock import Clock
 from counterfoil.domain.errors import DatabaseAwayError, NoGatewayError
+from counterfoil.domain.receipt_template import Choice
 from counterfoil.domain.routing_policy import Policy
 from counterfoil.domain.settings import enabled, initial
 from counterfoil.domain.settings_patch import complete
@@ -64,6 +65,7 @@ class Directory:
         self.retrying, self.delivery = retry.Policy(), delivery.Policy()
         self.document: Mapping[str, Any] = complete({})
         self.refunding = refund_policy.read(self.document)
+        self.templates: tuple[Choice, ...] = ()
 
     @property
     def mode(self) -> str:
@@ -93,6 +95,7 @@ class Directory:
         self.routing = routing_policy.read(self.document["routing"], list(self._connect))
         self.retrying, self.delivery = retry.read(self.document), delivery.read(self.document)
         self.refunding = refund_policy.read(self.document)
+        self.templates = receipt_template.read(self.document["receiptGeneration"]["customTemplates"])
 
     def _gateway(self, row: Account) -> Gateway:
         known = self._gateways.get(row.id)

@@ -16,6 +16,7 @@ from counterfoil.services.accounts import Directory
 from counterfoil.services.hands import Hands
 from counterfoil.services.health import Health
 from counterfoil.services.metrics import Metrics
+from counterfoil.services.shelf import Shelf
 from counterfoil.services.traffic import Traffic
 from counterfoil.store.database import Database
 from counterfoil.vault import Vault
@@ -45,6 +46,7 @@ class Context:
     texting: Texting = field(repr=False)
     postman: Postman = field(default_factory=Postman, repr=False)
     renderer: Renderer = field(default_factory=Renderer, repr=False)  # of receipts
+    shelf: Shelf = field(default_factory=Shelf, repr=False)
     on_event: OnEvent | None = None
     live_obstacle: str | None = None  # why this process may not serve live mode
     chance: Callable[[int], bytes] = secrets.token_bytes

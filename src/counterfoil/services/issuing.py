@@ -17,7 +17,7 @@ from counterfoil.domain.errors import ConfigurationError, DatabaseAwayError
 from counterfoil.domain.payment import Payment, winner_charge
 from counterfoil.domain.receipt import Kind, Party, Receipt
 from counterfoil.domain.refund import Refund, State
-from counterfoil.services import mailing, publishing
+from counterfoil.services import mailing, publishing, templates
 from counterfoil.services.auditing import SERVICE, decided
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
@@ -136,8 +136,9 @@ async def _issue(
         ctx.now().astimezone(zone).date(), document["business"]["financialYearStart"]
     )
     draft = compose(ctx, family, charge, refund, kind)
+    template = await templates.chosen(ctx, conn, payment.merchant_id, draft, payment.metadata)
     sequence = await receipts.next_number(conn, payment.merchant_id, payment.mode, prefix, year)
-    final = replace(draft, number=domain.number(prefix, year, sequence))
+    final = replace(draft, number=domain.number(prefix, year, sequence), template=template)
     issued = Issued(
         id=final.id,
         merchant_id=payment.merchant_id,

@@ -12,7 +12,7 @@ from counterfoil.documents import receipt_csv, receipt_html, receipt_json, recei
 from counterfoil.domain.errors import NotFoundError, WrongStateError
 from counterfoil.domain.receipt import Kind, Receipt, Refunded
 from counterfoil.domain.refund import State
-from counterfoil.services import issuing, records
+from counterfoil.services import issuing, records, templates
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
 from counterfoil.services.payments import lock
@@ -48,7 +48,14 @@ def formats(ctx: Context) -> Mapping[str, str]:
 
 
 async def render(ctx: Context, receipt: Receipt, chosen: str) -> bytes:
-    """The receipt in a format. The PDF is drawn in a process of its own."""
+    """The receipt in a format: by the merchant's template, where it was issued with one that draws it."""
+    if (own := await templates.rendered(ctx, receipt, chosen)) is not None:
+        return own
+    return await built_in(ctx, receipt, chosen)
+
+
+async def built_in(ctx: Context, receipt: Receipt, chosen: str) -> bytes:
+    """The receipt as it looks where there is no template."""
     if chosen == "pdf":
         advanced = ctx.directory.document["receiptGeneration"]["advancedFormatting"]
         return await ctx.renderer.pdf(receipt, advanced=advanced)
@@ -126,7 +133,8 @@ async def is_same(ctx: Context, receipt: Receipt, file: bytes) -> bool:
     """Whether a PDF is this receipt, as it is now or as it was issued. Identical receipts are identical bytes."""
     issued = replace(receipt, refunds=(), voided=None)
     states = [receipt] if issued == receipt else [receipt, issued]
-    return file in [await render(ctx, state, "pdf") for state in states]
+    ways = (templates.rendered, built_in)
+    return file in [await draw(ctx, state, "pdf") for state in states for draw in ways]
 
 
 def shown(ctx: Context, issued: Issued, family: Family) -> Receipt:

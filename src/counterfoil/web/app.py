@@ -27,6 +27,7 @@ from counterfoil.web.api import (
     refund_reports,
     refunds,
     settings,
+    templates,
     webhooks,
 )
 from counterfoil.web.checkout.routes import Checkout
@@ -75,6 +76,7 @@ def create_app(house: House, *, work: bool) -> FastAPI:
     app.include_router(refund_reports.router)
     app.include_router(refunds.router)
     app.include_router(disputes.router)
+    app.include_router(templates.router)
     app.include_router(receipts.router)
     app.include_router(payments.router)
     doors = hooks.routes(ctx, writer, metrics)

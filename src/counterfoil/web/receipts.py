@@ -12,7 +12,7 @@ from starlette.routing import Route
 from counterfoil.documents import receipt_html
 from counterfoil.domain.errors import NotFoundError
 from counterfoil.domain.receipt import Receipt
-from counterfoil.services import receipts
+from counterfoil.services import receipts, templates
 from counterfoil.services.context import Context
 from counterfoil.web.api.formats import choose
 from counterfoil.web.api.receipts import PAGE_ALLOWS, answer
@@ -29,14 +29,14 @@ def routes(ctx: Context) -> list[Route]:
         offered = {"html": receipts.FORMATS["html"], **receipts.formats(ctx)}
         named = request.query_params.get("format")
         chosen = choose(offered, named=named, accept=request.headers.get("accept"))
-        return _page(receipt) if chosen == "html" else await answer(ctx, receipt, chosen)
+        return await _page(ctx, receipt) if chosen == "html" else await answer(ctx, receipt, chosen)
 
     async def compare(request: Request) -> Response:
         """Whether the PDF that was sent is this receipt, byte for byte, as it was issued or as it is now."""
         receipt = await _found(ctx, request)
         if receipt is None:
             return _unknown(request)
-        return _page(receipt, same=await receipts.is_same(ctx, receipt, await request.body()))
+        return await _page(ctx, receipt, same=await receipts.is_same(ctx, receipt, await request.body()))
 
     return [Route("/r/{token}", show, methods=["GET"]), Route("/r/{token}", compare, methods=["POST"])]
 
@@ -46,8 +46,12 @@ async def _found(ctx: Context, request: Request) -> Receipt | None:
     return await receipts.verified(ctx, token) if len(token) <= TOKEN_CHARS else None
 
 
-def _page(receipt: Receipt, *, same: bool | None = None) -> Response:
-    page = receipt_html.render(receipt, verified=True, same=same)
+async def _page(ctx: Context, receipt: Receipt, *, same: bool | None = None) -> Response:
+    own = await templates.rendered(ctx, receipt, "html")
+    if own is None:
+        page = receipt_html.render(receipt, verified=True, same=same)
+    else:
+        page = receipt_html.with_verdict(own.decode(), receipt, same=same)
     return HTMLResponse(page, headers={"content-security-policy": PAGE_ALLOWS, "vary": "Accept"})
 
 

@@ -169,6 +169,7 @@ class ReceiptAnswer(BaseModel):
     voided: str | None = Field(description="why it is void")
     sandbox: bool
     verify_url: str | None
+    template: str | None = Field(description="of yours, and its version: kaveri@3; null is the built-in look")
 
 
 class ReceiptLine(BaseModel):
@@ -209,6 +210,52 @@ class ReceiptDelivery(BaseModel):
 
 class ReceiptDeliveries(BaseModel):
     data: list[ReceiptDelivery]
+
+
+class TemplateLine(BaseModel):
+    object: str
+    name: str
+    published: int | None = Field(description="the version that new receipts are drawn by")
+    last_version: int
+    created_at: str
+
+
+class TemplateFile(BaseModel):
+    name: str
+    bytes: int
+
+
+class TemplateVersion(BaseModel):
+    version: int
+    published: bool
+    note: str | None
+    created_by: str
+    created_at: str
+    draws: list[str] = Field(description="pdf, html")
+    files: list[TemplateFile]
+
+
+class TemplateAnswer(TemplateLine):
+    """A template of receipts with its versions, the newest first."""
+
+    versions: list[TemplateVersion]
+
+
+class TemplateList(BaseModel):
+    data: list[TemplateLine]
+    next_cursor: str | None
+
+
+class TemplateVersions(BaseModel):
+    data: list[TemplateVersion]
+    next_cursor: str | None
+
+
+class TemplateFiles(BaseModel):
+    object: str
+    name: str
+    version: int
+    files: dict[str, Any] = Field(description='a text as it is, anything else as {"base64": …}')
 
 
 class BatchAnswer(BaseModel):

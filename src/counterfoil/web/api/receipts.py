@@ -145,6 +145,4 @@ async def answer(ctx: Context, receipt: Receipt, chosen: str) -> Response:
 
 
 # A receipt's page loads nothing and runs nothing; its style stands in it.
-PAGE_ALLOWS: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-)
+PAGE_ALLOWS: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; form-action 'none'"
