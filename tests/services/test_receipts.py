@@ -76,6 +76,16 @@ def test_a_captured_payment_has_its_receipt_at_once_and_always_the_same(service)
     assert shown["number"] in numbers(service)
 
 
+def test_a_receipt_is_written_in_the_customers_language_where_it_is_known(service):
+    hindi = receipt(service, paid(service, customer={"name": "आशा", "locale": "hi-IN"}))
+    assert (hindi.json["locale"], hindi.json["buyer"]["name"]) == ("hi-IN", "आशा")
+    assert receipt(service, paid(service, customer={"name": "Anna"})).json["locale"] == "en"
+    refused = service.post(
+        "/api/payments", {"amount": 100, "currency": "USD", "customer": {"locale": "hindi"}}
+    )
+    assert (refused.status, "customer.locale" in refused.body.decode()) == (422, True)
+
+
 def test_without_money_there_is_no_receipt_and_it_says_why(service):
     refused = receipt(service, service.create(5_000), 409).json
     assert refused["detail"] == "Cannot give a receipt for it while the state is created: no money was taken."

@@ -18,7 +18,7 @@ SECRET_CHARS: Final = 255  # the longest key either gateway gives out is half of
 ZONE_CHARS: Final = 64  # the longest name of a time zone has 32
 
 _ZONE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]*")
-_LOCALE: Final = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
+LOCALE_TEXT: Final = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 _MONTH_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # a financial year begins in every year
 
 Check: TypeAlias = Callable[[Any, str], Any]
@@ -230,7 +230,7 @@ CRON: Final = Rule("cron expression of five fields", _cron, text=True)
 ZONE: Final = matching("a time zone of the IANA list, as Asia/Kolkata", _is_zone)
 COUNTRY: Final = matching("a country of ISO 3166, as IN", COUNTRIES.__contains__)
 CURRENCY: Final = matching("a currency of ISO 4217, as INR", EXPONENT.__contains__)
-LOCALE: Final = matching("a locale, as en or hi-IN", lambda text: bool(_LOCALE.fullmatch(text)))
+LOCALE: Final = matching("a locale, as en or hi-IN", lambda text: bool(LOCALE_TEXT.fullmatch(text)))
 DAY_OF_YEAR: Final = matching("a day of every year, MM-DD", _is_day)
 TIME_OF_DAY: Final = matching(
     "a time of day, HH:MM", lambda text: bool(re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, model_validator
 
 from counterfoil.domain.money import MAX_MINOR, Money, owed
+from counterfoil.domain.settings_rules import LOCALE_TEXT
 from counterfoil.gateways.base import Method
 from counterfoil.services.inbox import REPLAYED_AT_ONCE
 
@@ -49,6 +50,10 @@ class Customer(Shape):
         default=None, max_length=6, description="line by line, as receipts show it"
     )
     tax_id: Annotated[str, StringConstraints(min_length=1, max_length=20)] | None = None
+    locale: Annotated[str, StringConstraints(pattern=f"^{LOCALE_TEXT.pattern}$")] | None = Field(
+        default=None,
+        description="in which receipts are written, as hi-IN; that of the business, where left out",
+    )
 
 
 class LineItem(Shape):
