@@ -1,5 +1,7 @@
 """All receipts of a period: a zip that goes on where it was cut off, or one book."""
 
+import io
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -103,3 +105,49 @@ def test_outside_the_period_there_is_nothing(service, tmp_path):
         progress=lambda *_: None,
     )
     assert service.run(making) == 0
+
+
+def sent(service: Service, **asked: Any) -> Any:
+    now = service.context.now()
+    period = {
+        "issued_from": (now - timedelta(days=1)).isoformat(),
+        "issued_to": (now + timedelta(days=1)).isoformat(),
+    }
+    return service.get("/api/payments/receipts/export", **period | asked)
+
+
+def names_in(answer: Any) -> list[str]:
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+        assert archive.testzip() is None
+        return archive.namelist()
+
+
+def test_a_zip_is_sent_as_it_is_drawn_and_goes_on_behind_what_arrived(service):
+    whole = sent(service, format="csv")
+    assert (whole.status, whole.headers["content-type"]) == (200, "application/zip")
+    assert whole.headers["counterfoil-receipts"] == "7"
+    assert ".zip" in whole.headers["content-disposition"]
+    names = names_in(whole)
+    assert len(set(names)) == 7
+    ids = [row["id"] for row in service.rows("SELECT id FROM receipts ORDER BY id")]
+    assert names_in(sent(service, format="csv", after=ids[4])) == names[5:]
+    assert names_in(sent(service, after=ids[-1])) == []
+    with zipfile.ZipFile(io.BytesIO(sent(service, after=ids[5]).body)) as archive:
+        assert archive.read(archive.namelist()[0]).startswith(b"%PDF")
+
+
+def test_a_book_is_sent_and_leaves_nothing_behind(service, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    book = sent(service, format="book")
+    assert (book.status, book.headers["counterfoil-receipts"]) == (200, "7")
+    with zipfile.ZipFile(io.BytesIO(book.body)) as archive:
+        assert "xl/worksheets/sheet1.xml" in archive.namelist()
+    service.eventually(lambda: not list(tmp_path.iterdir()))
+
+
+def test_an_export_that_cannot_be_says_why(service):
+    wrong = sent(service, after="rct_?")
+    assert (wrong.status, wrong.json["field"]) == (422, "after")
+    turned = sent(service, issued_to="2020-01-01T00:00:00Z")
+    assert (turned.status, turned.json["field"]) == (422, "issued_to")
+    assert service.get("/api/payments/receipts/export").status == 422

@@ -66,6 +66,7 @@ WHO = """
     POST  /api/payments/refunds/batches/{batch_id}/cancel  approver
     GET   /api/payments/{payment_id}/receipt               viewer
     GET   /api/payments/receipts                           viewer
+    GET   /api/payments/receipts/export                    viewer
     GET   /api/payments/receipts/{receipt_id}              viewer
     POST  /api/payments/receipts/{receipt_id}/void         admin
     GET   /api/payments/receipts/{receipt_id}/deliveries   viewer

@@ -1,7 +1,8 @@
 """All receipts of a period in one file: a zip of PDFs, or one Excel book with a row for each.
 
 Receipts are read page by page and written as they come, so that ten thousand take no more memory than a hundred. A zip
-that was cut off goes on: what is in its folder is not drawn again.
+that was cut off goes on: one in a file where it stands, what is in it being not drawn again; one that is sent, behind the
+last receipt that arrived.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import zipfile
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, cast
 
 from counterfoil.documents import xlsx
 from counterfoil.domain.errors import InvalidRequestError
@@ -30,6 +31,10 @@ HEADER: Final = (
 Progress = Callable[[int, int], None]
 
 
+def unwatched(_done: int, _of: int) -> None:
+    """Progress that nobody watches."""
+
+
 async def count(ctx: Context, caller: Caller, since: datetime, until: datetime) -> int:
     """How many receipts were issued from one moment until before another."""
     async with ctx.db.reading() as conn:
@@ -37,10 +42,9 @@ async def count(ctx: Context, caller: Caller, since: datetime, until: datetime) 
 
 
 async def each(
-    ctx: Context, caller: Caller, since: datetime, until: datetime
+    ctx: Context, caller: Caller, since: datetime, until: datetime, *, after: str = ""
 ) -> AsyncIterator[tuple[Issued, Receipt]]:
-    """Every receipt of the period, oldest first, as it stands now."""
-    after = ""
+    """Every receipt of the period behind the one with that id, oldest first, as it stands now."""
     while True:
         async with ctx.db.reading() as conn:
             found = await stored.after(
@@ -80,6 +84,40 @@ async def to_zip(
             progress(done, max(done, total))
         await _write(ctx, archive, waiting, chosen)
     return done
+
+
+class _Pipe:
+    """What a zip is written into where nobody can go back in it: taken out piece by piece."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def write(self, part: bytes) -> int:
+        self._held += part
+        return len(part)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def taken(self) -> bytes:
+        held, self._held = bytes(self._held), bytearray()
+        return held
+
+
+async def zipped(
+    ctx: Context, caller: Caller, since: datetime, until: datetime, *, chosen: str, after: str = ""
+) -> AsyncIterator[bytes]:
+    """The same zip piece by piece, as it is drawn; of the receipts behind the one with that id."""
+    pipe, waiting = _Pipe(), list[Receipt]()
+    with zipfile.ZipFile(cast("IO[bytes]", pipe), "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+        async for _, receipt in each(ctx, caller, since, until, after=after):
+            waiting.append(receipt)
+            if len(waiting) == AT_ONCE:
+                await _write(ctx, archive, waiting, chosen)
+                waiting = []
+                yield pipe.taken()
+        await _write(ctx, archive, waiting, chosen)
+    yield pipe.taken()
 
 
 def _names(path: Path) -> frozenset[str]:

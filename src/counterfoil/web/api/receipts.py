@@ -1,19 +1,25 @@
 """/api/payments/{id}/receipt and /api/payments/receipts: parse, call one service, render."""
 
+import asyncio
+import shutil
+import tempfile
 from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import Field, StringConstraints
+from starlette.background import BackgroundTask
 
 from counterfoil.domain import ids
 from counterfoil.domain.delivery import ADDRESS_CHARS
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.receipt import Receipt
-from counterfoil.services import idempotency, receipt_delivery, views
+from counterfoil.services import exporting, idempotency, receipt_delivery, views
 from counterfoil.services import receipts as service
+from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Replay
 from counterfoil.services.receipt_delivery import Ask
@@ -80,6 +86,50 @@ async def listing(
         before=cursor,
     )
     return {"data": data, "next_cursor": more}
+
+
+@router.get("/receipts/export", response_model=None)
+async def export(
+    ctx: InContext,
+    caller: Viewer,
+    issued_from: datetime,
+    issued_to: datetime,
+    format_: Annotated[Literal["pdf", "html", "xlsx", "csv", "json", "book"], Query(alias="format")] = "pdf",
+    after: Annotated[
+        str | None, Query(description="of a zip: the id of the last receipt that arrived, to go on behind it")
+    ] = None,
+) -> Response:
+    """All receipts of a period: a zip with a file for each, sent as it is drawn, or one Excel book (`book`).
+
+    The header Counterfoil-Receipts says how many there are in the period.
+    """
+    if after is not None and not ids.is_id("receipt", after):
+        raise InvalidRequestError("after is no id of a receipt.", field="after")
+    period = views.in_utc(issued_from), views.in_utc(issued_to)
+    if period[0] >= period[1]:
+        raise InvalidRequestError("issued_to must be later than issued_from.", field="issued_to")
+    name = f"receipts-{period[0]:%Y-%m-%d}-{period[1]:%Y-%m-%d}"
+    headers = {"counterfoil-receipts": str(await exporting.count(ctx, caller, *period))}
+    if format_ == "book":
+        return await _book(ctx, caller, period, headers, f"{name}.xlsx")
+    headers["content-disposition"] = f'attachment; filename="{name}.zip"'
+    sent = exporting.zipped(ctx, caller, *period, chosen=format_, after=after or "")
+    return StreamingResponse(sent, media_type="application/zip", headers=headers)
+
+
+async def _book(
+    ctx: Context, caller: Caller, period: tuple[datetime, datetime], headers: dict[str, str], name: str
+) -> Response:
+    """A book cannot be sent before it is whole: it is written to a file that goes when it is sent."""
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="counterfoil-"))
+    leave = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        await exporting.to_book(ctx, caller, *period, folder / name, progress=exporting.unwatched)
+    except BaseException:
+        await leave()
+        raise
+    media = service.FORMATS["xlsx"]
+    return FileResponse(folder / name, media_type=media, filename=name, headers=headers, background=leave)
 
 
 @router.get("/receipts/{receipt_id}", response_model=None, responses=says(ReceiptAnswer))
