@@ -5,6 +5,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from counterfoil.documents.receipt_shown import shown
+from counterfoil.documents.receipt_signing import Verdict
 from counterfoil.domain.receipt import Receipt
 
 MEDIA_TYPE: Final = "text/html; charset=utf-8"
@@ -16,13 +17,29 @@ _PAGES: Final = Environment(
 )
 
 
-def render(receipt: Receipt, *, verified: bool = False, same: bool | None = None) -> str:
+def render(
+    receipt: Receipt, *, verified: bool = False, same: bool | None = None, signature: Verdict | None = None
+) -> str:
     """The page, in the receipt's language.
 
-    `verified` says at its head that the seller issued it; `same`, whether a file that was sent is this very receipt.
+    `verified` says at its head that the seller issued it; `same`, whether a file that was sent is this very receipt, and
+    `signature` what the signature on that file is worth.
     """
     page = _PAGES.get_template("receipt.html")
-    return page.render(shown=shown(receipt), seller=receipt.seller.name, verified=verified, same=same)
+    return page.render(
+        shown=shown(receipt),
+        seller=receipt.seller.name,
+        verified=verified,
+        sent=None if same is None else _sent(same, signature),
+        signature=signature,
+    )
+
+
+def _sent(same: bool, signature: Verdict | None) -> str:
+    """What is said of a file: what is not this receipt and bears our signature was not changed, so it is another."""
+    if same:
+        return "same"
+    return "another" if signature is Verdict.INTACT else "changed"
 
 
 def unknown() -> str:

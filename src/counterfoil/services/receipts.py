@@ -9,13 +9,15 @@ from typing import Any, Final
 import msgspec
 
 from counterfoil.documents import receipt_csv, receipt_html, receipt_json, receipt_pdf, receipt_xlsx
+from counterfoil.documents.receipt_signing import Signer
 from counterfoil.domain.errors import NotFoundError, WrongStateError
 from counterfoil.domain.receipt import Kind, Receipt, Refunded
 from counterfoil.domain.refund import State
-from counterfoil.services import issuing, records
+from counterfoil.services import issuing, records, signing
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
 from counterfoil.services.payments import lock
+from counterfoil.services.signing import Compared
 from counterfoil.store import payments, receipts
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
@@ -48,11 +50,18 @@ def formats(ctx: Context) -> Mapping[str, str]:
 
 
 async def render(ctx: Context, receipt: Receipt, chosen: str) -> bytes:
-    """The receipt in a format. The PDF is drawn in a process of its own."""
+    """The receipt in a format. The PDF is drawn in a process of its own, and signed where a key is set.
+
+    Raises SigningAwayError where it is to be signed and cannot be.
+    """
     if chosen == "pdf":
-        advanced = ctx.directory.document["receiptGeneration"]["advancedFormatting"]
-        return await ctx.renderer.pdf(receipt, advanced=advanced)
+        return await _pdf(ctx, receipt, await signing.signer(ctx))
     return await asyncio.to_thread(_DRAWN[chosen], receipt)
+
+
+async def _pdf(ctx: Context, receipt: Receipt, signer: Signer | None = None) -> bytes:
+    advanced = ctx.directory.document["receiptGeneration"]["advancedFormatting"]
+    return await ctx.renderer.pdf(receipt, advanced=advanced, signer=signer)
 
 
 async def of_payment(ctx: Context, caller: Caller, payment_id: str) -> Receipt:
@@ -122,11 +131,14 @@ async def verified(ctx: Context, token: str) -> Receipt | None:
     return shown(ctx, issued, family) if ctx.vault.link_holds(mark, issued.id, ctx.now()) else None
 
 
-async def is_same(ctx: Context, receipt: Receipt, file: bytes) -> bool:
-    """Whether a PDF is this receipt, as it is now or as it was issued. Identical receipts are identical bytes."""
+async def compare(ctx: Context, receipt: Receipt, file: bytes) -> Compared:
+    """Whether a PDF is this receipt, as it is now or as it was issued, and what its signature says.
+
+    Identical receipts are identical bytes, before they are signed. Raises SigningAwayError.
+    """
     issued = replace(receipt, refunds=(), voided=None)
     states = [receipt] if issued == receipt else [receipt, issued]
-    return file in [await render(ctx, state, "pdf") for state in states]
+    return await signing.compare(ctx, file, [await _pdf(ctx, state) for state in states])
 
 
 def shown(ctx: Context, issued: Issued, family: Family) -> Receipt:
