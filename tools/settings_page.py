@@ -5,7 +5,7 @@ from dataclasses import fields
 
 from page import settle, table
 
-from counterfoil.domain.settings_fields import EMPTY, FIELDS, Field, Kind
+from counterfoil.domain.settings_fields import EMPTY, FIELDS, SEALED_PARTS, Field, Kind
 from counterfoil.settings import Settings, variable
 
 HEAD = """\
@@ -24,7 +24,8 @@ DOCUMENT = """\
 Read with `GET /api/payments/settings` or `counterfoil settings show`, changed with `PATCH` (a JSON merge patch) or
 `counterfoil settings set`, both an admin's. A change is checked as a whole, written down with who made it, and in force
 in every process within five seconds. What is left out reads as its default; `null` takes a field marked *optional* back
-to it. A secret is written and never read: it shows whether it is set, its last four characters, and since when.
+to it. A secret is written and never read: it shows whether it is set, since when, and its last four characters, but for
+the key of receipts.
 
 A field that *takes effect with* something is stored and checked, and does nothing until that is there.
 """
@@ -43,8 +44,10 @@ def variables() -> list[tuple[str, ...]]:
 
 
 def row(field: Field) -> tuple[str, ...]:
-    holds = KINDS.get(field.kind, "") + field.rule.says + (" (optional)" if field.optional else "")
-    default = f"`{json.dumps(field.default)}`" if field.kind is Kind.PLAIN else ""
+    sealed = field.path in SEALED_PARTS
+    kind = KINDS[Kind.SECRET] if sealed else KINDS.get(field.kind, "")
+    holds = kind + field.rule.says + (" (optional)" if field.optional else "")
+    default = f"`{json.dumps(field.default)}`" if field.kind is Kind.PLAIN and not sealed else ""
     awaits = f"; *takes effect with* {field.awaits}" if field.awaits else ""
     return f"`{field.path}`", holds, default, field.effect + awaits
 

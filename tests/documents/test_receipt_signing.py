@@ -1,18 +1,11 @@
-from datetime import UTC, datetime, timedelta
+from base64 import b64decode, b64encode
 from functools import cache
 from io import BytesIO
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import SigFieldSpec, append_signature_field
 
 import receipt_samples
@@ -21,25 +14,12 @@ from counterfoil.documents.jail import Renderer
 from counterfoil.documents.receipt_signing import Verdict, load, verify
 from counterfoil.documents.warden import MB, Limits, Worker
 from counterfoil.domain.errors import ConfigurationError
+from signers import certificate, new_key, pem
 
 
-def pem(key):
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def certificate(key, *, ended=False):
-    """A self-signed certificate of a key, as PEM; one that ended yesterday, or one of today."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Kaveri Books & Coffee")])
-    until = datetime.now(UTC) + timedelta(days=-1 if ended else 1)
-    builder = x509.CertificateBuilder(
-        name, name, key.public_key(), x509.random_serial_number(), until - timedelta(days=9), until
-    )
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
-def signer(*, ended=False):
-    key = ec.generate_private_key(ec.SECP256R1())
-    return load(pem(key), certificate(key, ended=ended))
+def signer(days=400):
+    key = new_key()
+    return load(pem(key), certificate(key, days=days))
 
 
 OURS = cache(signer)
@@ -87,7 +67,7 @@ def test_the_signature_of_another_is_not_ours():
 
 
 def test_a_receipt_stays_verifiable_when_its_certificate_has_ended(caplog):
-    old = signer(ended=True)
+    old = signer(days=-1)
     pdf = receipt_pdf.render(receipt_samples.receipt(), signer=old)
     assert verify(pdf, [*OURS().certificates, *old.certificates]) is Verdict.INTACT
     assert caplog.records == []
@@ -133,20 +113,51 @@ async def test_a_file_that_takes_its_reader_too_long_is_none_of_ours(monkeypatch
 
 
 def test_a_key_and_certificate_that_do_not_serve_are_told():
-    key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    key, other = new_key(), new_key()
     with pytest.raises(ConfigurationError, match="of another key"):
         load(pem(key), certificate(other))
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match="no private key in PEM"):
         load(b"no key", certificate(key))
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match="no certificate in PEM"):
         load(pem(key), b"no certificate")
     for wrong in (rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP384R1())):
         with pytest.raises(ConfigurationError, match="P-256"):
             load(pem(wrong), certificate(wrong))
 
 
+def test_no_word_of_a_key_stands_in_the_reason_it_is_refused_for():
+    lines = pem(new_key()).splitlines()
+    lines[1] = lines[1][:-8] + b"!secret!"
+    with pytest.raises(ConfigurationError) as refused:
+        load(b"\n".join(lines), certificate(new_key()))
+    assert refused.value.__cause__ is None
+    assert refused.value.detail == "The key that signs receipts cannot be read: it is no private key in PEM."
+
+
+def test_a_signature_bears_the_certificates_above_its_own_and_none_of_keys_before_it():
+    key, authority, before = new_key(), new_key(), new_key()
+    own = certificate(key, by=("Authority", authority))
+    above, old = certificate(authority, name="Authority"), certificate(before)
+    signed = load(pem(key), own + old + above).sign(receipt_pdf.render(receipt_samples.receipt()))
+    [signature] = PdfFileReader(BytesIO(signed)).embedded_signatures
+    names = [one.subject.native["common_name"] for one in signature.other_embedded_certs]
+    assert (signature.signer_cert.subject.native["common_name"], names) == (
+        "Kaveri Books & Coffee",
+        ["Authority"],
+    )
+
+
+def test_a_renewed_certificate_of_the_same_name_bears_none_before_it():
+    key = new_key()
+    renewing = load(pem(key), certificate(key) + certificate(key, days=9))
+    [signature] = PdfFileReader(
+        BytesIO(renewing.sign(receipt_pdf.render(receipt_samples.receipt())))
+    ).embedded_signatures
+    assert list(signature.other_embedded_certs) == []
+
+
 def test_without_the_extra_nothing_is_called_unsigned(monkeypatch):
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = new_key()
     pdf, known = signed(), OURS().certificates
     monkeypatch.setattr(receipt_signing, "find_spec", lambda _: None)
     with Worker() as worker:
@@ -160,8 +171,32 @@ def test_without_the_extra_nothing_is_called_unsigned(monkeypatch):
 
 
 def test_a_key_may_have_a_password():
-    key = ec.generate_private_key(ec.SECP256R1())
-    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"made up"))
+    key = new_key()
+    locked = pem(key, b"made up")
     assert load(locked, certificate(key), b"made up").key.private_numbers() == key.private_numbers()
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        load(locked, certificate(key))
+    for wrong, told in (
+        ((locked, certificate(key)), "it has a password, and none is given"),
+        ((locked, certificate(key), b"other"), "or its password is another"),
+        ((pem(key), certificate(key), b"made up"), "it has no password, and one is given"),
+    ):
+        with pytest.raises(ConfigurationError, match=told):
+            load(*wrong)
+
+
+P256, UNKNOWN = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d030109")
+
+
+def on_an_unknown_curve(text):
+    """The same PEM, whose curve is named by an object identifier that nobody has given out."""
+    head, *body, foot = text.splitlines()
+    der = b64decode(b"".join(body))
+    assert P256 in der
+    return b"\n".join([head, b64encode(der.replace(P256, UNKNOWN)), foot])
+
+
+def test_what_is_on_a_curve_that_nobody_knows_is_refused_in_words():
+    key = new_key()
+    with pytest.raises(ConfigurationError, match="on P-256"):
+        load(on_an_unknown_curve(pem(key)), certificate(key))
+    with pytest.raises(ConfigurationError, match="no certificate in PEM"):
+        receipt_signing.certificates(on_an_unknown_curve(certificate(key)))

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from counterfoil.cli.running import as_json, in_house, operator, show, show_one
+from counterfoil.cli.signing import signing
 from counterfoil.cli.templates import preview, templates
 from counterfoil.documents import receipt_json
 from counterfoil.domain import ids
@@ -28,11 +29,12 @@ DAY = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 @click.group()
 def receipts() -> None:
-    """Receipts: render, preview, list, show, deliver, deliveries, export, void, verify, templates."""
+    """Receipts: render, preview, list, show, deliver, deliveries, export, void, verify, signing, templates."""
 
 
 receipts.add_command(templates)
 receipts.add_command(preview)
+receipts.add_command(signing)
 
 
 @receipts.command()
@@ -176,20 +178,21 @@ def deliveries(receipt_id: str, as_json: bool) -> None:
 )
 @as_json
 def verify(link: str, file: Path | None, as_json: bool) -> None:
-    """Whether we issued the receipt behind a link or its code, and whether a PDF is that receipt."""
+    """Whether we issued the receipt behind a link or its code, whether a PDF is that receipt, and what its signature says."""
     token, sent = urlsplit(link).path.rpartition("/")[2] or link, file.read_bytes() if file else None
 
     async def act(ctx: Context) -> dict[str, Any]:
         receipt = await service.verified(ctx, token)
         if receipt is None:
             raise InvalidRequestError("This link stands for no receipt of ours.")
-        same = await service.is_same(ctx, receipt, sent) if sent is not None else None
+        found = await service.compare(ctx, receipt, sent) if sent is not None else None
         return {
             "number": receipt.number,
             "id": receipt.id,
             "issued": True,
             "voided": receipt.voided,
-            "same": same,
+            "same": found and found.same,
+            "signature": found and found.signature,
         }
 
     show_one(in_house(act), json_wanted=as_json)

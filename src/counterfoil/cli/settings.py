@@ -79,13 +79,13 @@ def change_some(
     same: bool | None,
     as_json: bool,
 ) -> None:
-    r"""Set one field, or many by a file. Secrets come from the standard input or a file, never as an argument.
+    """Set one field, or many by a file. Secrets come from the standard input or a file, never as an argument.
 
     \b
     counterfoil settings set routing.breaker.failures 3
     counterfoil settings set paymentGateways.stripe.webhookSecret --stdin < secret
     counterfoil settings set --file change.json
-    """
+    """  # noqa: D301  \b is click's own mark: it leaves the lines below as they are
     given = [value is not None, from_stdin, from_file is not None, change is not None]
     if sum(given) != 1 or (path is None) != (change is not None):
         raise click.UsageError("Give PATH and its value (or --stdin, or --from-file), or --file alone.")

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from counterfoil.documents import receipt_json
 from counterfoil.documents.receipt_shown import code, shown
+from counterfoil.documents.receipt_signing import Verdict
 from counterfoil.domain.receipt import Receipt
 
 MEDIA_TYPE: Final = "text/html; charset=utf-8"
@@ -21,23 +22,37 @@ _PAGES: Final = Environment(
 _BODY: Final = re.compile("<body[^>]*>")
 
 
-def render(receipt: Receipt, *, verified: bool = False, same: bool | None = None) -> str:
+def render(
+    receipt: Receipt, *, verified: bool = False, same: bool | None = None, signature: Verdict | None = None
+) -> str:
     """The page, in the receipt's language.
 
-    `verified` says at its head that the seller issued it; `same`, whether a file that was sent is this very receipt.
+    `verified` says at its head that the seller issued it; `same`, whether a file that was sent is this very receipt, and
+    `signature` what the signature on that file is worth.
     """
     page = _PAGES.get_template("receipt.html")
-    return page.render(shown=shown(receipt), verified=verified, **_verified(receipt, same))
+    return page.render(shown=shown(receipt), verified=verified, **_said(receipt, same, signature))
 
 
-def with_verdict(page: str, receipt: Receipt, *, same: bool | None = None) -> str:
-    """A page of an operator's own, at whose head we say that it was issued."""
-    verdict = _PAGES.get_template("verified.html").render(**_verified(receipt, same))
+def with_verdict(
+    page: str, receipt: Receipt, *, same: bool | None = None, signature: Verdict | None = None
+) -> str:
+    """A page of an operator's own, at whose head we say that it was issued, and what a file that was sent is worth."""
+    said = _said(receipt, same, signature)
+    verdict = _PAGES.get_template("verified.html").render(shown=shown(receipt), **said)
     return _BODY.sub(lambda body: body[0] + verdict, page, count=1) if _BODY.search(page) else verdict + page
 
 
-def _verified(receipt: Receipt, same: bool | None) -> dict[str, Any]:
-    return {"seller": receipt.seller.name, "number": receipt.number, "same": same}
+def _said(receipt: Receipt, same: bool | None, signature: Verdict | None) -> dict[str, Any]:
+    sent = None if same is None else _sent(same, signature)
+    return {"seller": receipt.seller.name, "sent": sent, "signature": signature}
+
+
+def _sent(same: bool, signature: Verdict | None) -> str:
+    """What is said of a file: what is not this receipt and bears our signature was not changed, so it is another."""
+    if same:
+        return "same"
+    return "another" if signature is Verdict.INTACT else "changed"
 
 
 def given(receipt: Receipt) -> dict[str, Any]:

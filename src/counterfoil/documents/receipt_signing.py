@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -63,13 +64,20 @@ class Signer:
         from pyhanko.sign.signers import SimpleSigner
         from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-        own, *others = [Certificate.load(one.public_bytes(Encoding.DER)) for one in self.certificates]
+        own, *above = [Certificate.load(one.public_bytes(Encoding.DER)) for one in self._chain()]
         key = self.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         return SimpleSigner(
             signing_cert=own,
             signing_key=PrivateKeyInfo.load(key),
-            cert_registry=SimpleCertificateStore.from_certs(others),  # type: ignore[no-untyped-call]
+            cert_registry=SimpleCertificateStore.from_certs(above),  # type: ignore[no-untyped-call]
         )
+
+    def _chain(self) -> list[x509.Certificate]:
+        """The key's own certificate and those above it. Those of keys before it stand in no signature of this one."""
+        chain, others = [self.certificates[0]], {one.subject: one for one in self.certificates[1:]}
+        while chain[-1].issuer != chain[-1].subject and chain[-1].issuer in others:
+            chain.append(others.pop(chain[-1].issuer))
+        return chain
 
 
 def require() -> None:
@@ -81,16 +89,45 @@ def require() -> None:
 def load(key_pem: bytes, certificates_pem: bytes, password: bytes | None = None) -> Signer:
     """The signer of two PEM texts. Raises ConfigurationError where they are no P-256 key and the certificate of it."""
     require()
+    key, known = _key(key_pem, password), certificates(certificates_pem)
+    if known[0].public_key() != key.public_key():
+        raise ConfigurationError("The first certificate for signing receipts is of another key.")
+    return Signer(key, known)
+
+
+def _key(pem: bytes, password: bytes | None) -> EllipticCurvePrivateKey:
+    """The reasons are ours: what a library says of a key might have some of it."""
     try:
-        key = load_pem_private_key(key_pem, password)
-        certificates = tuple(x509.load_pem_x509_certificates(certificates_pem))
-    except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"The key that signs receipts cannot be read: {error}") from error
+        key = load_pem_private_key(pem, password)
+    except TypeError:
+        lacks = (
+            "it has a password, and none is given"
+            if password is None
+            else "it has no password, and one is given"
+        )
+        raise ConfigurationError(f"The key that signs receipts cannot be read: {lacks}.") from None
+    except ValueError:
+        wrong = "it is no private key in PEM" + (", or its password is another" if password else "")
+        raise ConfigurationError(f"The key that signs receipts cannot be read: {wrong}.") from None
+    except UnsupportedAlgorithm:
+        key = None
     if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
         raise ConfigurationError("The key that signs receipts must be an elliptic-curve key on P-256.")
-    if certificates[0].public_key() != key.public_key():
-        raise ConfigurationError("The first certificate for signing receipts is of another key.")
-    return Signer(key, certificates)
+    return key
+
+
+def certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """The certificates of a PEM text, whose keys and names can be read. Raises ConfigurationError."""
+    try:
+        found = tuple(x509.load_pem_x509_certificates(pem))
+        for one in found:
+            one.public_key()  # read only when it is asked for, as is the name
+            one.subject.rfc4514_string()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigurationError(
+            "The certificates for signing receipts cannot be read: one is no certificate in PEM."
+        ) from None
+    return found
 
 
 def verify(pdf: bytes, known: Collection[x509.Certificate]) -> Verdict:

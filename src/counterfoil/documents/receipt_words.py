@@ -52,6 +52,15 @@ ENGLISH: Final[Mapping[str, str]] = {
     "sandbox_means": "A test: no money has moved.",
     "void": "VOID",
     "void_because": "This document is void: {reason}",
+    "issued_by": "{seller} issued this as {number}.",
+    "save": "Save as PDF",
+    "sent.same": "The file you sent is this receipt, unchanged.",
+    "sent.changed": "The file you sent is not this receipt: it was changed, or is an older state of it.",
+    "sent.another": "The file you sent is not this receipt, but another of the seller's documents or an older state of it.",
+    "signature.intact": "It was signed by the seller and has not been changed since.",
+    "signature.changed": "It was signed, and has been changed since.",
+    "signature.unknown_signer": "It was signed by somebody else, not by the seller.",
+    "signature.unsigned": "It is not signed.",
 }
 
 _HINDI: Final[Mapping[str, str]] = {
@@ -100,6 +109,15 @@ _HINDI: Final[Mapping[str, str]] = {
     "sandbox_means": "यह परीक्षण है: कोई धन स्थानांतरित नहीं हुआ।",
     "void": "रद्द",
     "void_because": "यह दस्तावेज़ रद्द है: {reason}",
+    "issued_by": "{seller} ने इसे {number} के रूप में जारी किया।",
+    "save": "PDF के रूप में सहेजें",
+    "sent.same": "आपकी भेजी हुई फ़ाइल यही रसीद है, बिना किसी बदलाव के।",
+    "sent.changed": "आपकी भेजी हुई फ़ाइल यह रसीद नहीं है: उसे बदला गया है, या वह इसकी पुरानी स्थिति है।",
+    "sent.another": "आपकी भेजी हुई फ़ाइल यह रसीद नहीं, बल्कि विक्रेता का कोई दूसरा दस्तावेज़ या इसकी पुरानी स्थिति है।",
+    "signature.intact": "उस पर विक्रेता के हस्ताक्षर हैं और उसके बाद उसे बदला नहीं गया है।",
+    "signature.changed": "उस पर हस्ताक्षर किए गए थे, और उसके बाद उसे बदला गया है।",
+    "signature.unknown_signer": "उस पर विक्रेता के नहीं, किसी और के हस्ताक्षर हैं।",
+    "signature.unsigned": "उस पर कोई हस्ताक्षर नहीं हैं।",
 }
 
 _TAMIL: Final[Mapping[str, str]] = {
@@ -148,6 +166,15 @@ _TAMIL: Final[Mapping[str, str]] = {
     "sandbox_means": "இது சோதனை: பணம் எதுவும் செலுத்தப்படவில்லை.",
     "void": "செல்லாது",
     "void_because": "இந்த ஆவணம் செல்லாது: {reason}",
+    "issued_by": "{seller} இதை {number} என வழங்கியது.",
+    "save": "PDF ஆகச் சேமிக்க",
+    "sent.same": "நீங்கள் அனுப்பிய கோப்பு இதே ரசீது, மாற்றப்படவில்லை.",
+    "sent.changed": "நீங்கள் அனுப்பிய கோப்பு இந்த ரசீது அல்ல: அது மாற்றப்பட்டுள்ளது, அல்லது இதன் பழைய நிலை.",
+    "sent.another": "நீங்கள் அனுப்பிய கோப்பு இந்த ரசீது அல்ல; அது விற்பனையாளரின் வேறொரு ஆவணம் அல்லது இதன் பழைய நிலை.",
+    "signature.intact": "அதில் விற்பனையாளர் கையொப்பமிட்டுள்ளார்; அதன் பின் அது மாற்றப்படவில்லை.",
+    "signature.changed": "அதில் கையொப்பமிடப்பட்டது; அதன் பின் அது மாற்றப்பட்டுள்ளது.",
+    "signature.unknown_signer": "அதில் கையொப்பமிட்டவர் விற்பனையாளர் அல்ல, வேறொருவர்.",
+    "signature.unsigned": "அதில் கையொப்பம் இல்லை.",
 }
 
 _ARABIC: Final[Mapping[str, str]] = {
@@ -196,6 +223,15 @@ _ARABIC: Final[Mapping[str, str]] = {
     "sandbox_means": "هذا اختبار: لم تنتقل أي أموال.",
     "void": "ملغى",
     "void_because": "هذا المستند ملغى: {reason}",
+    "issued_by": "أصدر {seller} هذا المستند برقم {number}.",
+    "save": "حفظ بصيغة PDF",
+    "sent.same": "الملف الذي أرسلته هو هذا الإيصال دون أي تغيير.",
+    "sent.changed": "الملف الذي أرسلته ليس هذا الإيصال: فقد تم تغييره، أو هو حالة أقدم منه.",
+    "sent.another": "الملف الذي أرسلته ليس هذا الإيصال، بل مستند آخر من البائع أو حالة أقدم منه.",
+    "signature.intact": "وقّعه البائع ولم يتغير منذ ذلك الحين.",
+    "signature.changed": "كان موقّعًا، وتم تغييره بعد ذلك.",
+    "signature.unknown_signer": "وقّعه شخص آخر وليس البائع.",
+    "signature.unsigned": "الملف غير موقّع.",
 }
 
 _CHINESE: Final[Mapping[str, str]] = {
@@ -244,6 +280,15 @@ _CHINESE: Final[Mapping[str, str]] = {
     "sandbox_means": "此为测试：没有资金变动。",
     "void": "作废",
     "void_because": "此文件已作废：{reason}",
+    "issued_by": "{seller} 开具了此文件，编号为 {number}。",
+    "save": "另存为 PDF",
+    "sent.same": "您发送的文件就是这份收据，未经更改。",
+    "sent.changed": "您发送的文件不是这份收据：它已被更改，或是其较早的状态。",
+    "sent.another": "您发送的文件不是这份收据，而是卖方的另一份文件或其较早的状态。",
+    "signature.intact": "该文件由卖方签名，此后未被更改。",
+    "signature.changed": "该文件曾被签名，此后已被更改。",
+    "signature.unknown_signer": "该文件由他人签名，而非卖方。",
+    "signature.unsigned": "该文件没有签名。",
 }
 
 _TRADITIONAL: Final[Mapping[str, str]] = {
@@ -292,6 +337,15 @@ _TRADITIONAL: Final[Mapping[str, str]] = {
     "sandbox_means": "此為測試：沒有資金變動。",
     "void": "作廢",
     "void_because": "此文件已作廢：{reason}",
+    "issued_by": "{seller} 開立了此文件，編號為 {number}。",
+    "save": "另存為 PDF",
+    "sent.same": "您傳送的檔案就是這份收據，未經變更。",
+    "sent.changed": "您傳送的檔案不是這份收據：它已被變更，或是其較早的狀態。",
+    "sent.another": "您傳送的檔案不是這份收據，而是賣方的另一份文件或其較早的狀態。",
+    "signature.intact": "該檔案由賣方簽章，此後未被變更。",
+    "signature.changed": "該檔案曾被簽章，此後已被變更。",
+    "signature.unknown_signer": "該檔案由他人簽章，而非賣方。",
+    "signature.unsigned": "該檔案沒有簽章。",
 }
 
 _JAPANESE: Final[Mapping[str, str]] = {
@@ -340,6 +394,15 @@ _JAPANESE: Final[Mapping[str, str]] = {
     "sandbox_means": "テストです。お金は動いていません。",
     "void": "無効",
     "void_because": "この書類は無効です：{reason}",
+    "issued_by": "{seller} がこの書類を {number} として発行しました。",
+    "save": "PDF として保存",
+    "sent.same": "送信されたファイルはこの書類そのもので、変更されていません。",
+    "sent.changed": "送信されたファイルはこの書類ではありません。変更されたか、以前の状態のものです。",
+    "sent.another": "送信されたファイルはこの書類ではなく、発行元の別の書類か、以前の状態のものです。",
+    "signature.intact": "発行元が署名しており、その後変更されていません。",
+    "signature.changed": "署名されていましたが、その後変更されています。",
+    "signature.unknown_signer": "発行元ではなく、別の者が署名しています。",
+    "signature.unsigned": "署名されていません。",
 }
 
 _KOREAN: Final[Mapping[str, str]] = {
@@ -388,6 +451,15 @@ _KOREAN: Final[Mapping[str, str]] = {
     "sandbox_means": "테스트입니다. 실제 결제가 아닙니다.",
     "void": "무효",
     "void_because": "무효 처리된 문서입니다: {reason}",
+    "issued_by": "{seller}에서 이 문서를 {number}(으)로 발행했습니다.",
+    "save": "PDF로 저장",
+    "sent.same": "보내신 파일은 이 영수증이며 변경되지 않았습니다.",
+    "sent.changed": "보내신 파일은 이 영수증이 아닙니다. 변경되었거나 이전 상태의 영수증입니다.",
+    "sent.another": "보내신 파일은 이 영수증이 아니라 판매자의 다른 문서이거나 이전 상태의 영수증입니다.",
+    "signature.intact": "판매자가 서명했으며 그 후 변경되지 않았습니다.",
+    "signature.changed": "서명된 후 변경되었습니다.",
+    "signature.unknown_signer": "판매자가 아닌 다른 사람이 서명했습니다.",
+    "signature.unsigned": "서명되지 않았습니다.",
 }
 
 LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {

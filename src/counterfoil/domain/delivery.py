@@ -12,8 +12,6 @@ The password stands in the document as the vault has sealed it for PASSWORD_PLAC
 SMS_PLACE. Without smtp nobody is written to, and nothing waits to be.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from counterfoil.domain.errors import InvalidRequestError
+from counterfoil.domain.sealed import sealed
 
 # What the vault binds the sealed password to.
 PASSWORD_PLACE: Final = "delivery.smtp/password"  # noqa: S105  the name of a place
@@ -220,7 +219,10 @@ def _smtp(section: Mapping[str, Any]) -> Smtp:
     sender = section.get("from")
     if not is_address(sender):
         raise _wrong("delivery.smtp.from", "must be an address")
-    username, password = section.get("username"), _sealed(section.get("password"), "delivery.smtp.password")
+    username, password = (
+        section.get("username"),
+        sealed(section.get("password"), "delivery.smtp.password"),
+    )
     if username is not None and not (isinstance(username, str) and 0 < len(username) <= ADDRESS_CHARS):
         raise _wrong("delivery.smtp.username", "must be a text")
     if (username is None) != (password is None):
@@ -245,7 +247,7 @@ def _sms(section: Mapping[str, Any]) -> Sms:
     for name in ("account", "sender") if provider is Provider.TWILIO else ("template",):
         if section.get(name) is None:
             raise _wrong(f"delivery.sms.{name}", f"is needed by {provider}")
-    secret = _sealed(section.get("secret"), "delivery.sms.secret")
+    secret = sealed(section.get("secret"), "delivery.sms.secret")
     if secret is None:
         raise _wrong("delivery.sms.secret", f"is needed by {provider}")
     plain_settings = {name: section.get(name) for name in ("account", "sender", "template")}
@@ -273,15 +275,6 @@ def _is_here(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _sealed(value: Any, where: str) -> bytes | None:
-    if value is None:
-        return None
-    try:
-        return base64.b64decode(value["sealed"], validate=True)
-    except (TypeError, KeyError, binascii.Error, ValueError):
-        raise _wrong(where, "is not as the vault seals it") from None
 
 
 def _object(value: Any, where: str) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ CounterfoilError             carries its Problem and the facts, writes its own s
 ├── NoGatewayError           nothing is configured that could take this payment
 ├── GatewayAwayError         those that could do not answer now
 ├── DatabaseAwayError        the database cannot be reached now
+├── SigningAwayError         a receipt is to be signed, or its signature judged, and this cannot be done now
 └── ConfigurationError       the service cannot start like this
 """
 
@@ -142,6 +143,12 @@ class Problem(ProblemType, Enum):
     RATE_LIMITED = ProblemType("rate_limited", 429, "Too many requests", "Wait as Retry-After says.")
     DATABASE_AWAY = ProblemType(
         "database_away", 503, "The database cannot be reached", "Nothing was lost; send it again in a moment."
+    )
+    SIGNING_AWAY = ProblemType(
+        "signing_away",
+        503,
+        "Receipts cannot be signed now",
+        "Have the operator mend what `counterfoil doctor` names; until then ask for another format than PDF.",
     )
     INTERNAL = ProblemType(
         "internal",
@@ -285,6 +292,17 @@ class RateLimitedError(CounterfoilError):
 
 class DatabaseAwayError(CounterfoilError):
     problem = Problem.DATABASE_AWAY
+
+
+class SigningAwayError(CounterfoilError):
+    """What is wrong is told to operators alone, by the log and the doctor: whoever has a link may ask for its receipt."""
+
+    problem = Problem.SIGNING_AWAY
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Receipts are signed here, and the key or the program for it cannot be used now: `counterfoil doctor` says why."
+        )
 
 
 class ConfigurationError(CounterfoilError):

@@ -31,6 +31,7 @@ from counterfoil.domain.settings_rules import (
     LOCALE,
     PREFIX,
     SECRET,
+    SECRET_CHARS,
     STATE,
     TIME_OF_DAY,
     ZONE,
@@ -43,6 +44,9 @@ from counterfoil.domain.settings_rules import (
     text,
     whole,
 )
+from counterfoil.domain.signing import CERTIFICATES_SAY, KEY_CHARS, KEY_PLACE, certificates
+from counterfoil.domain.signing import PASSWORD_PLACE as KEY_PASSWORD_PLACE
+from counterfoil.domain.signing import read as read_signing
 
 GATEWAYS: Final = ("stripe", "razorpay")
 # The number series of receipts: kind, what they are of, and what their numbers begin with.
@@ -151,6 +155,9 @@ FIELDS: Final = (
     Field("receiptGeneration.gstInvoices", FLAG, "payments in rupees get an Indian GST invoice, where the business has a GSTIN", default=False, optional=True),
     Field("receiptGeneration.showFees", FLAG, "receipts show what the gateway kept", default=False, optional=True),
     Field("receiptGeneration.note", text(300), "stands at the foot of every receipt", optional=True),
+    Field("receiptGeneration.signing.key", Rule(f"a private key on P-256 in PEM, at most {KEY_CHARS} characters", as_it_is, text=True), "every PDF of a receipt is signed with it; needs the extra `sign`", optional=True),
+    Field("receiptGeneration.signing.password", Rule(f"text of at most {SECRET_CHARS} characters", as_it_is, text=True), "opens that key, where it has a password", optional=True),
+    Field("receiptGeneration.signing.certificates", Rule(CERTIFICATES_SAY, certificates), "the key's own first; a receipt that was signed with any of them is known for ours, so old ones stay in the list", default=[], optional=True),
     Field("receiptGeneration.automatedDelivery.email", FLAG, "the customer is sent each receipt by e-mail, with the PDF", default=False),
     Field("receiptGeneration.automatedDelivery.sms", FLAG, "the customer is sent the link of each receipt by SMS", default=False),
     Field("receiptGeneration.automatedDelivery.inApp", FLAG, "the merchant's backend is told of receipts, so that the app can show them", default=True),
@@ -204,8 +211,23 @@ FIELDS: Final = (
     Field("monitoring.onError", one_of("allow", "review", "block"), "what becomes of a payment that could not be weighed", default="allow", awaits="monitoring"),
 )  # fmt: skip
 
-# Secrets that are part of a field: they stand in the document, as the vault has sealed them for this place.
-SEALED_PARTS: Final = {"delivery.smtp.password": PASSWORD_PLACE, "delivery.sms.secret": SMS_PLACE}
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A secret of the document: the place that the vault seals it for, how long it may be, and whether its end is shown."""
+
+    place: str
+    most: int = SECRET_CHARS
+    end_shown: bool = True
+
+
+# Secrets that stand in the document itself, sealed.
+SEALED_PARTS: Final = {
+    "delivery.smtp.password": Sealed(PASSWORD_PLACE),
+    "delivery.sms.secret": Sealed(SMS_PLACE),
+    "receiptGeneration.signing.key": Sealed(KEY_PLACE, KEY_CHARS, end_shown=False),
+    "receiptGeneration.signing.password": Sealed(KEY_PASSWORD_PLACE, end_shown=False),
+}
 # Sections that have no field yet; endpoints of outgoing webhooks are kept under /api/payments/endpoints.
 EMPTY: Final = ("outgoingWebhooks", "retention")
 
@@ -233,3 +255,4 @@ def read_sections(document: Mapping[str, Any]) -> None:
     read_routing(document.get("routing", {}), GATEWAYS)
     read_retries(document)
     read_delivery(document)
+    read_signing(document)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from cryptography.x509 import Certificate
+
 from counterfoil.domain.endpoint import Endpoint
-from counterfoil.domain.errors import CounterfoilError
+from counterfoil.domain.errors import ConfigurationError, CounterfoilError
 from counterfoil.gateways.base import Accepted, Gateway, Outcome, Refused
-from counterfoil.services import accounts, silence
+from counterfoil.services import accounts, signing, silence
 from counterfoil.services.context import Context
 from counterfoil.services.endpoints import BY_HAND
 from counterfoil.settings import Settings, variable
@@ -24,8 +26,10 @@ OLDEST_SERVER: Final = 150_000  # server_version_num of PostgreSQL 15
 SKEW_S: Final = 5.0  # webhooks are refused at 300; a clock that is five seconds off will not stop there
 UNDELIVERED_FOR: Final = timedelta(hours=1)  # an endpoint that answers is told within seconds
 WAITING_S: Final = 60.0  # a job that old has no worker
+ENDS_SOON: Final = timedelta(days=30)  # a certificate takes some people weeks to get
 # An id that no gateway has: being told so proves the way there and the key.
 NOBODY: Final = {"stripe": "pi_counterfoil_doctor", "razorpay": "order_counterfoil0"}
+INSTALL: Final = "`counterfoil receipts signing --key … --certificate …`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Finding:
 async def examine(ctx: Context, settings: Settings, key_file: Path) -> list[Finding]:
     """All findings. A check that breaks is itself a finding."""
     findings = [_key_file(key_file, settings), *_addresses(settings)]
-    for check in (_database, _gateways, _environment, _inbox, _silence, _lists, _mails, _endpoints):
+    for check in (_database, _gateways, _environment, _inbox, _silence, _lists, _mails, _endpoints, _signing):
         try:
             findings += await check(ctx, settings)
         except CounterfoilError as error:
@@ -236,3 +240,26 @@ def _endpoint(row: Endpoint) -> Finding | None:
         mend = f"See what it answers with `counterfoil endpoints test {row.id}`."
         return Finding(name, "warn", sentence, mend)
     return None
+
+
+async def _signing(ctx: Context, _settings: Settings) -> list[Finding]:
+    """Whether receipts can be signed, where a key is set, and how long its certificate is valid."""
+    try:
+        signer = await signing.opened(ctx)
+    except ConfigurationError as bad:
+        mend = f"No PDF leaves unsigned until then: mend it, install the key again ({INSTALL}), or take it away (--off)."
+        return [Finding("signing", "fail", bad.detail, mend)]
+    if signer is None:
+        return [Finding("signing", "ok", "Receipts are not signed: no key is set.")]
+    return [_certificate(signer.certificates[0], ctx.now())]
+
+
+def _certificate(own: Certificate, now: datetime) -> Finding:
+    name, since, until = own.subject.rfc4514_string(), own.not_valid_before_utc, own.not_valid_after_utc
+    sentence = f"Receipts are signed as {name}, whose certificate is valid from {since:%Y-%m-%d} until {until:%Y-%m-%d}."
+    mend = f"Install a new certificate ({INSTALL}): with a certificate that is not valid, readers of PDFs warn of them."
+    if not since <= now <= until:
+        return Finding("signing", "fail", sentence, mend)
+    if until - now < ENDS_SOON:
+        return Finding("signing", "warn", sentence, mend)
+    return Finding("signing", "ok", sentence)

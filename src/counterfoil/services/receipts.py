@@ -9,13 +9,15 @@ from typing import Any, Final
 import msgspec
 
 from counterfoil.documents import receipt_csv, receipt_html, receipt_json, receipt_pdf, receipt_xlsx
+from counterfoil.documents.receipt_signing import Signer
 from counterfoil.domain.errors import NotFoundError, WrongStateError
 from counterfoil.domain.receipt import Kind, Receipt, Refunded
 from counterfoil.domain.refund import State
-from counterfoil.services import issuing, records, templates
+from counterfoil.services import issuing, records, signing, templates
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
 from counterfoil.services.payments import lock
+from counterfoil.services.signing import Compared
 from counterfoil.store import payments, receipts
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
@@ -48,17 +50,20 @@ def formats(ctx: Context) -> Mapping[str, str]:
 
 
 async def render(ctx: Context, receipt: Receipt, chosen: str) -> bytes:
-    """The receipt in a format: by the merchant's template, where it was issued with one that draws it."""
-    if (own := await templates.rendered(ctx, receipt, chosen)) is not None:
-        return own
-    return await built_in(ctx, receipt, chosen)
+    """The receipt in a format: by the merchant's template, where it was issued with one that draws it.
+
+    A PDF is signed where a key is set. Raises SigningAwayError where it is to be signed and cannot be.
+    """
+    signer = await signing.signer(ctx) if chosen == "pdf" else None
+    own = await templates.rendered(ctx, receipt, chosen, signer)
+    return own or await _built_in(ctx, receipt, chosen, signer)
 
 
-async def built_in(ctx: Context, receipt: Receipt, chosen: str) -> bytes:
-    """The receipt as it looks where there is no template."""
+async def _built_in(ctx: Context, receipt: Receipt, chosen: str, signer: Signer | None = None) -> bytes:
+    """The receipt as it looks where there is no template. The PDF is drawn in a process of its own."""
     if chosen == "pdf":
         advanced = ctx.directory.document["receiptGeneration"]["advancedFormatting"]
-        return await ctx.renderer.pdf(receipt, advanced=advanced)
+        return await ctx.renderer.pdf(receipt, advanced=advanced, signer=signer)
     return await asyncio.to_thread(_DRAWN[chosen], receipt)
 
 
@@ -129,12 +134,16 @@ async def verified(ctx: Context, token: str) -> Receipt | None:
     return shown(ctx, issued, family) if ctx.vault.link_holds(mark, issued.id, ctx.now()) else None
 
 
-async def is_same(ctx: Context, receipt: Receipt, file: bytes) -> bool:
-    """Whether a PDF is this receipt, as it is now or as it was issued. Identical receipts are identical bytes."""
+async def compare(ctx: Context, receipt: Receipt, file: bytes) -> Compared:
+    """Whether a PDF is this receipt, as it is now or as it was issued, and what its signature says.
+
+    Identical receipts are identical bytes, before they are signed. Raises SigningAwayError.
+    """
     issued = replace(receipt, refunds=(), voided=None)
     states = [receipt] if issued == receipt else [receipt, issued]
-    ways = (templates.rendered, built_in)
-    return file in [await draw(ctx, state, "pdf") for state in states for draw in ways]
+    ways = (templates.rendered, _built_in)
+    drawn = [await draw(ctx, state, "pdf") for state in states for draw in ways]
+    return await signing.compare(ctx, file, [one for one in drawn if one])
 
 
 def shown(ctx: Context, issued: Issued, family: Family) -> Receipt:

@@ -320,8 +320,9 @@ async def _drawn(ctx: Context, payment: Payment, receipt: Receipt) -> Attached |
         return Attached(f"{receipt.number}.pdf", await receipts.render(ctx, receipt, "pdf"))
     except Exception as cannot:  # noqa: BLE001  whatever it is: the customer gets the link
         log.warning("no receipt was drawn", receipt=receipt.id, error=type(cannot).__name__)
+        reason = str(cannot).rstrip(".")
         sentence = (
-            f"The receipt {receipt.number} was sent without its PDF, which could not be drawn: {cannot}."
+            f"The receipt {receipt.number} was sent without its PDF, which could not be drawn: {reason}."
         )
         async with ctx.db.transaction() as conn:
             await call_a_person(

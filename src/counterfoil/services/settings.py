@@ -16,8 +16,8 @@ from counterfoil.domain.credentials import PUBLIC, SECRET, WEBHOOK, Given
 from counterfoil.domain.errors import NotPermittedError, WrongStateError
 from counterfoil.domain.settings_fields import GATEWAYS, SEALED_PARTS
 from counterfoil.domain.settings_patch import Change, complete, merge, put, settle, value_at
-from counterfoil.domain.settings_rules import SECRET_CHARS, wrong
-from counterfoil.services import credentials
+from counterfoil.domain.settings_rules import wrong
+from counterfoil.services import credentials, signing
 from counterfoil.services.context import Context
 from counterfoil.services.credentials import Whose
 from counterfoil.services.payments import Caller
@@ -81,6 +81,7 @@ async def change(
                 state=f"version {stored.version}",
                 because="the mode just changed",
             )
+        await signing.expect(ctx, stored.document, settled)
         await _take(ctx, conn, caller, stored, settled, owners)
     await ctx.directory.refresh()
     return await read(ctx)
@@ -143,14 +144,15 @@ def _mode(document: Mapping[str, Any]) -> str:
 
 def _sealed(ctx: Context, patch: dict[str, Any]) -> dict[str, Any]:
     """The patch, with the secrets that stand in the document sealed."""
-    for path, place in SEALED_PARTS.items():
+    for path, part in SEALED_PARTS.items():
         secret = value_at(patch, path)
         if secret is None:
             continue
-        if not isinstance(secret, str) or not 0 < len(secret) <= SECRET_CHARS:
-            raise wrong(path, f"must be text of 1 to {SECRET_CHARS} characters")
-        sealed = base64.b64encode(ctx.vault.seal(secret, place)).decode()
-        put(patch, path, {"sealed": sealed, "last4": keys.last(secret), "updatedAt": instant(ctx.now())})
+        if not isinstance(secret, str) or not 0 < len(secret) <= part.most:
+            raise wrong(path, f"must be text of 1 to {part.most} characters")
+        sealed = base64.b64encode(ctx.vault.seal(secret, part.place)).decode()
+        end = keys.last(secret) if part.end_shown else None
+        put(patch, path, {"sealed": sealed, "last4": end, "updatedAt": instant(ctx.now())})
     return patch
 
 

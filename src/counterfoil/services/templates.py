@@ -12,6 +12,7 @@ import structlog
 
 from counterfoil.documents import page_template, typesetting
 from counterfoil.documents import template as documents
+from counterfoil.documents.receipt_signing import Signer
 from counterfoil.documents.template import PAGE, PDF, Template, TemplateError
 from counterfoil.domain import receipt_sample, receipt_template
 from counterfoil.domain.errors import InvalidRequestError, NotFoundError, NotPermittedError, WrongStateError
@@ -152,8 +153,10 @@ async def draw(ctx: Context, parts: Parts, receipt: Receipt, format_: str) -> by
         raise bad(error) from None
 
 
-async def rendered(ctx: Context, receipt: Receipt, format_: str) -> bytes | None:
-    """The receipt by the template it was issued with. None where the built-in look is to draw it.
+async def rendered(
+    ctx: Context, receipt: Receipt, format_: str, signer: Signer | None = None
+) -> bytes | None:
+    """The receipt by the template it was issued with, a PDF signed where there is a signer. None where the built-in look is to draw it.
 
     That is so of a void one, which no template may forget to mark; and where the template fails: then a person is called.
     """
@@ -161,7 +164,7 @@ async def rendered(ctx: Context, receipt: Receipt, format_: str) -> bytes | None
         return None
     try:
         template = (await _parts(ctx, receipt.template)).get(MAINS[format_])
-        return await _drawn(ctx, template, receipt) if template else None
+        return await _drawn(ctx, template, receipt, signer) if template else None
     except (TemplateError, LookupError) as cannot:
         log.warning("a template failed", template=receipt.template, receipt=receipt.id)
         await _failed(ctx, receipt, cannot)
@@ -180,11 +183,11 @@ async def chosen(
     return receipt_template.reference(name, published[name]) if name else None
 
 
-async def _drawn(ctx: Context, template: Template, receipt: Receipt) -> bytes:
+async def _drawn(ctx: Context, template: Template, receipt: Receipt, signer: Signer | None = None) -> bytes:
     if template.main == PAGE:
         return (await ctx.renderer.page(receipt, template)).encode()
     advanced = ctx.directory.document["receiptGeneration"]["advancedFormatting"]
-    return await ctx.renderer.pdf(receipt, advanced=advanced, template=template)
+    return await ctx.renderer.pdf(receipt, advanced=advanced, template=template, signer=signer)
 
 
 async def _parts(ctx: Context, reference: str) -> Parts:

@@ -14,10 +14,14 @@ from counterfoil.domain.errors import NotFoundError
 from counterfoil.domain.receipt import Receipt
 from counterfoil.services import receipts, templates
 from counterfoil.services.context import Context
+from counterfoil.services.signing import Compared
 from counterfoil.web.api.formats import choose
 from counterfoil.web.api.receipts import PAGE_ALLOWS, answer
 
 TOKEN_CHARS: Final = 100
+FILE_BYTES: Final = (
+    4_194_304  # a receipt of 200 items takes 300 kB, and one in a look of the merchant's own has pictures
+)
 
 
 def routes(ctx: Context) -> list[Route]:
@@ -32,11 +36,12 @@ def routes(ctx: Context) -> list[Route]:
         return await _page(ctx, receipt) if chosen == "html" else await answer(ctx, receipt, chosen)
 
     async def compare(request: Request) -> Response:
-        """Whether the PDF that was sent is this receipt, byte for byte, as it was issued or as it is now."""
+        """Whether the PDF that was sent is this receipt, byte for byte, as it was issued or as it is now; and its signature."""
         receipt = await _found(ctx, request)
         if receipt is None:
             return _unknown(request)
-        return await _page(ctx, receipt, same=await receipts.is_same(ctx, receipt, await request.body()))
+        request.scope["counterfoil.body_limit"] = FILE_BYTES
+        return await _page(ctx, receipt, await receipts.compare(ctx, receipt, await request.body()))
 
     return [Route("/r/{token}", show, methods=["GET"]), Route("/r/{token}", compare, methods=["POST"])]
 
@@ -46,12 +51,13 @@ async def _found(ctx: Context, request: Request) -> Receipt | None:
     return await receipts.verified(ctx, token) if len(token) <= TOKEN_CHARS else None
 
 
-async def _page(ctx: Context, receipt: Receipt, *, same: bool | None = None) -> Response:
+async def _page(ctx: Context, receipt: Receipt, sent: Compared | None = None) -> Response:
+    same, signature = (sent.same, sent.signature) if sent else (None, None)
     own = await templates.rendered(ctx, receipt, "html")
     if own is None:
-        page = receipt_html.render(receipt, verified=True, same=same)
+        page = receipt_html.render(receipt, verified=True, same=same, signature=signature)
     else:
-        page = receipt_html.with_verdict(own.decode(), receipt, same=same)
+        page = receipt_html.with_verdict(own.decode(), receipt, same=same, signature=signature)
     return HTMLResponse(page, headers={"content-security-policy": PAGE_ALLOWS, "vary": "Accept"})
 
 

@@ -279,7 +279,7 @@ def test_the_page_behind_the_link_is_the_merchants_with_our_word_at_its_head(ser
     async def same(file: bytes) -> bool:
         found = await receipts.verified(service.context, place.removeprefix("/r/"))
         assert found
-        return await receipts.is_same(service.context, found, file)
+        return (await receipts.compare(service.context, found, file)).same
 
     assert service.run(same(receipt(service, payment, "pdf")))
     assert not service.run(same(receipt(service, payment, "pdf") + b" "))
