@@ -24,7 +24,7 @@ OWN_TEMPLATES: Final = 4
 
 
 class Renderer:
-    """Renders receipts in worker processes, as many at once as there are processors. Workers start when first wanted."""
+    """Renders documents in worker processes, as many at once as there are processors. Workers start when first wanted."""
 
     def __init__(self, workers: int | None = None) -> None:
         self._threads = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="documents")
@@ -44,6 +44,10 @@ class Renderer:
         """The receipt as `receipt_pdf.render` makes it, without holding up the event loop. Raises TemplateError."""
         work = partial(self._pdf, receipt, advanced=advanced, template=template, signer=signer)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def document(self, job: Job) -> bytes:
+        """A document of ours that may be long, set in a worker that is then ended, which gives back all it took."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _document, job)
 
     async def verdict(self, pdf: bytes, known: Collection[Certificate]) -> Verdict:
         """What the signature on a file that somebody sent is worth: read in a worker that is then ended."""
@@ -94,6 +98,11 @@ class Renderer:
                     leaving.append(self._theirs.popitem(last=False)[1])
         for old in leaving:
             old.close()
+
+
+def _document(job: Job) -> bytes:
+    with Worker() as worker:
+        return worker.pdf(job)
 
 
 def _verdict(pdf: bytes, known: Collection[Certificate]) -> Verdict:
