@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from bench import endtoend, ingest, machine, payments, receipts, understand
+from bench import endtoend, exports, ingest, machine, payments, receipts, understand
 from bench.book import make_book
 from bench.figures import Figure, table
 from bench.running import ground
@@ -21,6 +21,7 @@ TITLES: Final = {
     "payments": "Payments at a gateway of 150 ms a call",
     "endtoend": "End to end through the sandbox",
     "receipts": "Receipts drawn",
+    "exports": "Receipts exported",
 }
 
 
@@ -46,6 +47,7 @@ def main(
             "payments": lambda: payments.measure(here, scale),
             "endtoend": lambda: endtoend.measure(here, scale),
             "receipts": lambda: receipts.measure(scale),
+            "exports": lambda: exports.measure(here, scale),
         }
         results = {}
         for name in names or list(TITLES):

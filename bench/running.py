@@ -193,7 +193,12 @@ def _environment(folder: Path, database: Database, gateway_url: str) -> dict[str
 
 def _api_key(env: Mapping[str, str]) -> str:
     """A key that may take payments: the last line that the command prints."""
-    command = [sys.executable, *COUNTERFOIL, "keys", "create", "--name", "bench", "--role", "support"]
+    return last_line(*COUNTERFOIL, "keys", "create", "--name", "bench", "--role", "support", env=env)
+
+
+def last_line(*arguments: str, env: Mapping[str, str]) -> str:
+    """The last line that a Python program prints before it ends, by Python's own arguments."""
+    command = [sys.executable, *arguments]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env={**_clean(os.environ), **env}
     )

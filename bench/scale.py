@@ -16,6 +16,8 @@ class Scale:
     payments: int  # with 64 under way
     payments_alone: int  # one after the other
     receipts_s: float  # a peer, page and round
+    book_rows: int  # receipts in a book of Excel
+    zipped: int  # receipts in a zip
 
 
 FULL = Scale(
@@ -28,6 +30,8 @@ FULL = Scale(
     payments=2_000,
     payments_alone=50,
     receipts_s=8.0,
+    book_rows=100_000,
+    zipped=10_000,
 )
 SHORT = Scale(
     rounds=1,
@@ -39,4 +43,6 @@ SHORT = Scale(
     payments=128,
     payments_alone=5,
     receipts_s=0.5,
+    book_rows=600,
+    zipped=40,
 )

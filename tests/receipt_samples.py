@@ -221,7 +221,6 @@ def digest(pdf: bytes) -> str:
 def pictures(of: Receipt, *, advanced: bool) -> list[bytes]:
     """The pages as PNG."""
     job = receipt_pdf.job(of, advanced=advanced)
-    inputs = {"template": f"/{job.main}", "data": job.data, "receipt": job.receipt}
     source = (typesetting.BUILT_IN / "document.typ").read_bytes()
     pages = typst.compile(
         source,
@@ -230,7 +229,7 @@ def pictures(of: Receipt, *, advanced: bool) -> list[bytes]:
         ignore_system_fonts=True,
         format="png",
         ppi=90,
-        sys_inputs=inputs,
+        sys_inputs=job.inputs,
     )
     return pages if isinstance(pages, list) else [pages]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("ingest", "understand", "payments", "endtoend", "receipts")
+NAMES = ("ingest", "understand", "payments", "endtoend", "receipts", "exports")
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +85,14 @@ def test_a_peer_that_is_not_installed_is_said_not_to_be_measured(report):
 
 def test_a_receipt_is_the_same_bytes_in_two_processes(report):
     assert report["receipts"]["identical bytes in two processes"]["value"] == 1
+
+
+def test_exports_are_measured_beside_their_peer_in_time_and_memory(report):
+    exports = report["exports"]
+    assert all(figure["value"] > 0 for figure in exports.values())
+    ratios = {what.partition(": ")[2] for what, figure in exports.items() if figure["unit"] == "×"}
+    assert ratios == {
+        "processor, ours ÷ in memory",
+        "memory, ours ÷ in memory",
+        "memory ÷ that of a tenth",
+    }

@@ -34,12 +34,19 @@ def test_the_table_has_the_figures_that_a_terminal_has_room_for(run: Any, refund
 
 
 @pytest.mark.parametrize(
-    ("name", "begins"), [("a.csv", b"month,currency,"), ("a.xlsx", b"PK"), ("a.json", b"{")]
+    ("name", "begins"),
+    [("a.csv", b"month,currency,"), ("a.xlsx", b"PK"), ("a.json", b"{"), ("a.pdf", b"%PDF-")],
 )
 def test_a_file_is_what_its_name_says(run: Any, tmp_path: Path, refunded: Any, name: str, begins: bytes):
     ran = run("refunds", "report", "--output", str(tmp_path / name))
     assert (ran.status, ran.out) == (0, "")
     assert (tmp_path / name).read_bytes().startswith(begins)
+
+
+def test_a_format_may_be_named_beside_the_file(run: Any, tmp_path: Path, refunded: Any):
+    ran = run("refunds", "report", "--format", "pdf", "--out", str(tmp_path / "november"))
+    assert (ran.status, ran.out) == (0, "")
+    assert (tmp_path / "november").read_bytes().startswith(b"%PDF-")
 
 
 def test_days_without_anything_say_so(run: Any):
@@ -48,7 +55,16 @@ def test_days_without_anything_say_so(run: Any):
 
 
 @pytest.mark.parametrize(
-    "asked", [("--output", "a.pdf"), ("--by", "customer"), ("--from", "yesterday"), ("--from", "2026-1")]
+    "asked",
+    [
+        ("--output", "a.docx"),
+        ("--out", "november"),
+        ("--format", "docx", "--out", "a.pdf"),
+        ("--format", "pdf"),
+        ("--by", "customer"),
+        ("--from", "yesterday"),
+        ("--from", "2026-1"),
+    ],
 )
 def test_what_means_nothing_is_refused(run: Any, asked: tuple[str, ...]):
     assert run("refunds", "report", *asked).status == 2

@@ -16,30 +16,12 @@ from counterfoil.documents import fonts, receipt_json, receipt_pdf
 from counterfoil.documents.receipt_shown import shown
 from counterfoil.documents.template import Template, TemplateError
 from counterfoil.documents.typesetting import Setter
+from pdf_reading import embedded, pages, squeezed
 
 rendered = cache(receipt_samples.rendered)
 NAMES = sorted([*receipt_samples.samples(), "plain"])
 # What a reader of files gives back in another order, or joined, where the text runs from right to left.
 LATIN = re.compile(r"[\x00-\x7f]")
-
-
-def pages(pdf):
-    """The text of each page, with one space wherever there is any."""
-    with pypdfium2.PdfDocument(pdf) as document:
-        return [" ".join(page.get_textpage().get_text_range().split()) for page in document]
-
-
-def squeezed(text):
-    """Readers put a space where letters stand apart, or none: what was said is compared without."""
-    return re.sub(r"[\s\u200b\u2066\u2069\u00ad\ufffe\x02]", "", text)
-
-
-def embedded(pdf):
-    """The one attached file: its name, relationship and body."""
-    root = PdfFileReader(BytesIO(pdf)).root
-    (spec,) = root["/AF"]
-    spec = spec.get_object()
-    return spec["/UF"], spec["/AFRelationship"], spec["/EF"]["/F"].data
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,9 +2,10 @@
 
 import io
 import tempfile
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -16,6 +17,19 @@ from counterfoil.services import exporting
 from counterfoil.services.payments import Caller
 from database import Postgres
 from service import Service, serving
+
+LONG_AGO = datetime(2019, 1, 1, tzinfo=UTC)
+# One of the receipts many times over, void, a second after the one before, in a series of their own.
+MANY = """
+    INSERT INTO receipts
+    SELECT copy.* FROM receipts one, generate_series(1, $1::int) n,
+        LATERAL jsonb_populate_record(one, jsonb_build_object(
+            'id', left(one.id, -8) || lpad(n::text, 8, '0'), 'prefix', 'OLD', 'sequence', n, 'number', 'OLD-' || n,
+            'document', one.document || jsonb_build_object('number', 'OLD-' || n),
+            'issued_at', $2::timestamptz + n * interval '1 second',
+            'voided_at', one.issued_at, 'void_reason', 'a copy')) copy
+    WHERE one.id = (SELECT min(id) FROM receipts)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +165,39 @@ def test_an_export_that_cannot_be_says_why(service):
     turned = sent(service, issued_to="2020-01-01T00:00:00Z")
     assert (turned.status, turned.json["field"]) == (422, "issued_to")
     assert service.get("/api/payments/receipts/export").status == 422
+
+
+@pytest.fixture(scope="module")
+def old(service: Service) -> int:
+    """So many receipts of long ago."""
+    many = 1_000
+
+    async def copy() -> None:
+        async with service.context.db.transaction() as conn:
+            await conn.execute(MANY, many, LONG_AGO)
+
+    service.run(copy())
+    return many
+
+
+@pytest.mark.parametrize("kind", ["zip", "book"])
+def test_five_times_as_many_take_no_more_memory(service, old, tmp_path, kind):
+    few, many = (peak(service, kind, count, tmp_path) for count in (old // 5, old))
+    # A zip ends with a list of its files, some 650 bytes for each. A receipt that was kept would be 2,000.
+    assert many - few < (old - old // 5) * 1_000
+
+
+def peak(service: Service, kind: str, count: int, folder: Path) -> int:
+    """The most bytes that Python held at once while so many were exported."""
+    end = LONG_AGO + timedelta(seconds=count, milliseconds=1)
+    asked: Any = (service.context, caller(service), LONG_AGO, end, folder / f"{count}")
+    if kind == "zip":
+        made = exporting.to_zip(*asked, chosen="json", progress=lambda *_: None)
+    else:
+        made = exporting.to_book(*asked, progress=lambda *_: None)
+    tracemalloc.start()
+    try:
+        assert service.run(made) == count
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

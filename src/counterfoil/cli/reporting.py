@@ -1,4 +1,4 @@
-"""refunds report: what refunds come to, as a table, JSON, CSV or Excel."""
+"""refunds report: what refunds come to, as a table, JSON, CSV, Excel or PDF."""
 
 from datetime import date, datetime
 from pathlib import Path
@@ -26,27 +26,51 @@ _DAY = click.DateTime(["%Y-%m-%d"])
     help="What is told apart.",
 )
 @click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Into a file: .json, .csv or .xlsx."
+    "--out",
+    "--output",
+    "out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Into a file: .json, .csv, .xlsx or .pdf.",
+)
+@click.option(
+    "--format",
+    "chosen",
+    type=click.Choice(list(service.FORMATS)),
+    help="Of the file; as its name ends, where left out.",
 )
 @as_json
 def report(
-    first: datetime | None, last: datetime | None, by: str, output: Path | None, as_json: bool
+    first: datetime | None,
+    last: datetime | None,
+    by: str,
+    out: Path | None,
+    chosen: str | None,
+    as_json: bool,
 ) -> None:
     """What was asked for in these days of the business, how it ended, how long it took, each currency for itself."""
-    format_ = output.suffix.lower().removeprefix(".") if output else "json"
-    if format_ not in service.FORMATS:
-        raise click.BadParameter(f"a report can be {', '.join(service.FORMATS)}", param_hint="--output")
+    format_ = _format(out, chosen)
 
-    async def act(ctx: Context) -> Report:
-        return await service.report(ctx, operator(ctx), first=_date(first), last=_date(last), by=GroupBy(by))
+    async def act(ctx: Context) -> tuple[Report, bytes]:
+        found = await service.report(ctx, operator(ctx), first=_date(first), last=_date(last), by=GroupBy(by))
+        return found, await service.document(ctx, found, format_)
 
-    found = in_house(act)
-    if output:
-        output.write_bytes(service.document(found, format_))
+    found, content = in_house(act)
+    if out:
+        out.write_bytes(content)
     elif as_json:
-        click.echo(service.document(found, format_))
+        click.echo(content)
     else:
         _print(found)
+
+
+def _format(out: Path | None, chosen: str | None) -> str:
+    """What the file is. Without one it is JSON."""
+    if out is None and chosen not in {None, "json"}:
+        raise click.UsageError("--format is of a file: name it by --out.")
+    format_ = chosen or (out.suffix.lower().removeprefix(".") if out else "json")
+    if format_ not in service.FORMATS:
+        raise click.BadParameter(f"a report can be {', '.join(service.FORMATS)}", param_hint="--out")
+    return format_
 
 
 def _date(moment: datetime | None) -> date | None:

@@ -15,6 +15,7 @@ from cryptography.x509 import Certificate
 from counterfoil.documents import receipt_html, receipt_pdf
 from counterfoil.documents.receipt_signing import Signer, Verdict
 from counterfoil.documents.template import Template
+from counterfoil.documents.typesetting import Job
 from counterfoil.documents.warden import THEIRS, Worker
 from counterfoil.domain.receipt import Receipt
 
@@ -25,7 +26,7 @@ OWN_TEMPLATES: Final = 4
 
 
 class Renderer:
-    """Renders receipts in worker processes, as many at once as there are processors. Workers start when first wanted."""
+    """Renders documents in worker processes, as many at once as there are processors. Workers start when first wanted."""
 
     def __init__(self, workers: int | None = None) -> None:
         self._threads = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="documents")
@@ -50,6 +51,10 @@ class Renderer:
         """The receipt as a page of an operator's own. Raises TemplateError."""
         work = partial(self._page, receipt, template)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def document(self, job: Job) -> bytes:
+        """A document of ours that may be long, set in a worker that is then ended, which gives back all it took."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _document, job)
 
     async def verdict(self, pdf: bytes, known: Collection[Certificate]) -> Verdict:
         """What the signature on a file that somebody sent is worth: read in a worker that is then ended."""
@@ -104,6 +109,11 @@ class Renderer:
                     leaving.append(self._theirs.popitem(last=False)[1])
         for old in leaving:
             old.close()
+
+
+def _document(job: Job) -> bytes:
+    with Worker() as worker:
+        return worker.pdf(job)
 
 
 def _verdict(pdf: bytes, known: Collection[Certificate]) -> Verdict:

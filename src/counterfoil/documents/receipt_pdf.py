@@ -1,11 +1,9 @@
 """A receipt as PDF: PDF/A-3a and PDF/UA-1, the same receipt as JSON inside, identical bytes for an identical receipt."""
 
-import json
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from counterfoil.documents import receipt_json, typesetting
-from counterfoil.documents.fonts import drawable
 from counterfoil.documents.receipt_shown import shown
 from counterfoil.documents.receipt_signing import Signer
 from counterfoil.documents.template import Template
@@ -27,20 +25,12 @@ def job(receipt: Receipt, *, advanced: bool = True, template: Template | None = 
     data = {"receipt": receipt_json.document(receipt), "shown": shown(receipt, advanced=advanced)}
     return Job(
         main=template.main if template else BUILT_IN,
-        data=json.dumps(_drawable(data), ensure_ascii=False),
-        receipt=receipt_json.render(receipt).decode(),
+        data=typesetting.data(data),
+        attached=receipt_json.render(receipt).decode(),
+        attached_as=ATTACHED,
         at=int(receipt.issued_at.timestamp()),
         accessible=template is None,
     )
-
-
-def _drawable(value: Any) -> Any:
-    """The value, whose texts hold only what the fonts draw."""
-    if isinstance(value, dict):
-        return {name: _drawable(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_drawable(part) for part in value]
-    return drawable(value) if isinstance(value, str) else value
 
 
 @cache

@@ -30,7 +30,7 @@ def shown(receipt: Receipt, *, advanced: bool = True) -> Shown:
     said, country = words(receipt.locale), receipt.seller.country
     return {
         "advanced": advanced,
-        "paper": "us-letter" if country in _LETTER else "a4",
+        "paper": paper(country),
         "fonts": list(families(language(receipt.locale))),
         "language": language(receipt.locale)[:2],
         "region": _region(receipt.locale),
@@ -49,9 +49,9 @@ def shown(receipt: Receipt, *, advanced: bool = True) -> Shown:
         "sums": _sums(receipt),
         "in_words": _in_words(receipt),
         "references": [
-            [_breakable(named(said, name)), _breakable(value)] for name, value in receipt.references.items()
+            [breakable(named(said, name)), breakable(value)] for name, value in receipt.references.items()
         ],
-        "notes": [_breakable(note) for note in receipt.notes],
+        "notes": [breakable(note) for note in receipt.notes],
         "void": said["void_because"].format(reason=_clean(receipt.voided)) if receipt.voided else None,
         "sandbox": receipt.sandbox,
         "verify_url": receipt.verify_url,
@@ -59,11 +59,17 @@ def shown(receipt: Receipt, *, advanced: bool = True) -> Shown:
     }
 
 
+def paper(country: str | None) -> str:
+    """What a business there prints on, as Typst calls it."""
+    return "us-letter" if country in _LETTER else "a4"
+
+
 def _clean(text: str) -> str:
     return _UNSEEN.sub(" ", text).strip()
 
 
-def _breakable(text: str) -> str:
+def breakable(text: str) -> str:
+    """The text without what is not seen, whose long words may be broken."""
     return _WORD.sub(lambda found: found.group() + _BREAK, _clean(text))
 
 
@@ -101,14 +107,14 @@ def _headline(receipt: Receipt) -> Shown:
 
 def _party(receipt: Receipt, party: Party) -> Shown:
     said, indian = words(receipt.locale), party.country == INDIA or receipt.kind is Kind.INVOICE
-    lines = [_breakable(line) for line in party.address]
+    lines = [breakable(line) for line in party.address]
     if indian and party.state:
         lines.append(receipt_india.state(party.state))
     return {
-        "name": _breakable(party.name),
+        "name": breakable(party.name),
         "lines": lines,
         "tax": [said["gstin" if indian else "tax_id"], _clean(party.tax_id)] if party.tax_id else None,
-        "reach": [_breakable(way) for way in (party.email, party.phone) if way],
+        "reach": [breakable(way) for way in (party.email, party.phone) if way],
     }
 
 
@@ -141,7 +147,7 @@ def _columns(receipt: Receipt) -> list[Shown]:
 def _row(receipt: Receipt, line: Line) -> list[list[str]]:
     """A line's cells; a cell is what it says, and perhaps what it adds in small."""
     name, quantity, amount = (
-        [_breakable(line.description)],
+        [breakable(line.description)],
         [str(line.quantity)],
         [_plain(receipt, line.amount)],
     )

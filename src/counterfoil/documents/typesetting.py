@@ -3,14 +3,16 @@
 A job is all that a file depends on, so that the same job makes the same bytes, in this process or another.
 """
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typst
 
-from counterfoil.documents.fonts import folders
+from counterfoil.documents.fonts import drawable, folders
 from counterfoil.documents.template import TemplateError
 
 BUILT_IN: Final = Path(__file__).parent / "templates"
@@ -25,13 +27,37 @@ _PLACE: Final = re.compile(r"┌─ (?P<file>.*):(?P<line>\d+):(?P<column>\d+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is set: the main file within its folder, the values it sees (JSON), and the receipt that goes along (JSON)."""
+    """What is set: the main file within its folder, the values it sees (JSON), and the file that goes along (JSON)."""
 
     main: str
     data: str
-    receipt: str
+    attached: str
+    attached_as: str  # its name, as "receipt.json"
     at: int  # the document's date, in seconds since 1970
     accessible: bool  # whether the file must be right for a screen reader; a template may leave that to Typst
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What document.typ finds in `sys.inputs`."""
+        return {
+            "template": f"/{self.main}",
+            "data": self.data,
+            "attached": self.attached,
+            "attached-as": self.attached_as,
+        }
+
+
+def data(values: Mapping[str, Any]) -> str:
+    """The values as a template sees them: JSON, whose texts hold only what the fonts draw."""
+    return json.dumps(_drawable(values), ensure_ascii=False)
+
+
+def _drawable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _drawable(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_drawable(part) for part in value]
+    return drawable(value) if isinstance(value, str) else value
 
 
 class Setter:
@@ -62,7 +88,7 @@ class Setter:
                 format="pdf",
                 timestamp=job.at,
                 pdf_standards=[ARCHIVED, ACCESSIBLE] if job.accessible else [ARCHIVED],
-                sys_inputs={"template": f"/{job.main}", "data": job.data, "receipt": job.receipt},
+                sys_inputs=job.inputs,
             )
         except typst.TypstError as error:
             raise _told(error, self._folder) from error

@@ -1,5 +1,6 @@
 """The report of refunds: what was asked for in a span of days, how it ended, and how long it took."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,17 +8,24 @@ from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from counterfoil.documents import csv, xlsx
+from counterfoil.documents import csv, refund_report_pdf, xlsx
 from counterfoil.domain import refund_report
+from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.refund_report import PERIODS, GroupBy, Line, Report, Span, Sum
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
+from counterfoil.services.issuing import seller_of
 from counterfoil.store import refund_reports as store
 from counterfoil.store.database import Connection
 from counterfoil.store.refund_reports import Question
 
 # What a report can be had as, each with its media type.
-FORMATS: Final = {"json": "application/json", "csv": csv.MEDIA_TYPE, "xlsx": xlsx.MEDIA_TYPE}
+FORMATS: Final = {
+    "json": "application/json",
+    "csv": csv.MEDIA_TYPE,
+    "xlsx": xlsx.MEDIA_TYPE,
+    "pdf": refund_report_pdf.MEDIA_TYPE,
+}
 
 
 async def report(
@@ -71,8 +79,24 @@ def _place(line: Line) -> tuple[bool, str, str]:
     return line.group is None, line.group or "", line.currency
 
 
-def document(found: Report, format_: str) -> bytes:
-    """The report in one of FORMATS."""
+async def document(ctx: Context, found: Report, format_: str) -> bytes:
+    """The report in one of FORMATS, without holding up the event loop. Raises InvalidRequestError where it is too long."""
+    if format_ != "pdf":
+        return await asyncio.to_thread(_written, found, format_)
+    if len(found.lines) > refund_report_pdf.MOST_LINES:
+        raise InvalidRequestError(
+            f"A PDF has at most {refund_report_pdf.MOST_LINES} lines, and this report has {len(found.lines)}:"
+            " ask for xlsx or csv, for fewer days, or for longer periods.",
+            field="format",
+        )
+    business = ctx.directory.document["business"]
+    job = await asyncio.to_thread(
+        refund_report_pdf.job, found, seller_of(ctx.directory.document), business["locale"]
+    )
+    return await ctx.renderer.document(job)
+
+
+def _written(found: Report, format_: str) -> bytes:
     if format_ == "json":
         return json.dumps(refund_report.shown(found), ensure_ascii=False).encode()
     header, rows = refund_report.columns(found.by), refund_report.rows(found)

@@ -2,14 +2,22 @@
 
 import csv
 import io
+import json
 import zipfile
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from counterfoil.documents import refund_report_pdf
+from counterfoil.domain.money import Money
+from pdf_reading import embedded, pages
 from service import Answer, Service
 
+HEAD = (
+    "Requested count Succeeded count Failed count Rejected count Cancelled count Open count Captured count"
+    " Rate by count To approve 9 of 10 To customer 9 of 10"
+)
 PATH = "/api/payments/refunds/report"
 
 
@@ -72,14 +80,42 @@ def test_excel_opens_what_it_gets(service: Service, refunded: Any):
         assert today() in book.read("xl/worksheets/sheet1.xml").decode()
 
 
+@pytest.mark.parametrize(("accept", "query"), [(None, {"format": "pdf"}), ("application/pdf", {})])
+def test_pdf_has_the_sums_of_the_json_on_its_page(
+    service: Service, refunded: Any, accept: str | None, query: Any
+):
+    answer = asked(service, accept=accept, group_by="reason", **query)
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/pdf")
+    assert answer.headers["content-disposition"].endswith('-by-reason.pdf"')
+    told = json.loads(embedded(answer.body)[2])
+    assert told == asked(service, group_by="reason").json
+    (line,) = [line for line in told["data"] if (line["group"], line["currency"]) == ("duplicate", "SEK")]
+    requested, count = Money(line["requested"]["amount"], "SEK").major, line["requested"]["count"]
+    text = " ".join(pages(answer.body))
+    assert f"Reason (SEK) {HEAD} duplicate {requested} {count} {requested} {count} –" in text
+
+
+def test_a_pdf_of_too_many_lines_is_refused_with_what_else_there_is(
+    service: Service, refunded: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(refund_report_pdf, "MOST_LINES", 0)
+    lines = len(asked(service, group_by="reason").json["data"])
+    answer = asked(service, format="pdf", group_by="reason")
+    assert (answer.status, answer.json["field"]) == (422, "format")
+    assert answer.json["detail"] == (
+        f"A PDF has at most 0 lines, and this report has {lines}: ask for xlsx or csv, for fewer days, or for longer periods."
+    )
+    assert asked(service, format="xlsx", group_by="reason").status == 200
+
+
 @pytest.mark.parametrize(
     ("query", "accept"),
-    [({"format": "pdf"}, None), ({}, "application/pdf"), ({"format": "csv"}, "application/json")],
+    [({"format": "docx"}, None), ({}, "application/msword"), ({"format": "csv"}, "application/json")],
 )
 def test_another_format_is_refused_with_those_there_are(service: Service, query: Any, accept: str | None):
     answer = asked(service, accept=accept, **query)
     assert (answer.status, answer.json["code"]) == (406, "not_acceptable")
-    assert answer.json["detail"] == "This can be had as json, csv, xlsx."
+    assert answer.json["detail"] == "This can be had as json, csv, xlsx, pdf."
 
 
 @pytest.mark.parametrize(

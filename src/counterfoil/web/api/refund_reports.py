@@ -1,6 +1,5 @@
-"""/api/payments/refunds/report: what refunds come to, as JSON, CSV or Excel."""
+"""/api/payments/refunds/report: what refunds come to, as JSON, CSV, Excel or PDF."""
 
-import asyncio
 from datetime import date
 from typing import Annotated
 
@@ -32,7 +31,7 @@ async def report(
     group_by: GroupBy = GroupBy.MONTH,
     format_: Annotated[
         str | None,
-        Query(alias="format", max_length=20, description="json, csv or xlsx, as Accept also may say"),
+        Query(alias="format", max_length=20, description="json, csv, xlsx or pdf, as Accept also may say"),
     ] = None,
 ) -> Response:
     """What was asked for in these days of the business, how it ended, how long it took, and its share of what was captured."""
@@ -41,5 +40,5 @@ async def report(
     headers = {"Vary": "Accept"}
     if chosen != "json":
         headers["Content-Disposition"] = f'attachment; filename="{service.file_name(found, chosen)}"'
-    content = await asyncio.to_thread(service.document, found, chosen)
+    content = await service.document(ctx, found, chosen)
     return Response(content, media_type=service.FORMATS[chosen], headers=headers)
