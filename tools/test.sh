@@ -13,5 +13,6 @@ export CHROMIUM
 status=0
 .venv/bin/coverage run -m pytest --numprocesses auto --dist worksteal "$@" || status=$?
 .venv/bin/coverage combine --quiet
+rm -f .coverage.* # half a file of a process that a test killed
 printf 'Coverage: %s %%\n' "$(.venv/bin/coverage report --format=total)"
 exit $status

@@ -1,5 +1,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from counterfoil.domain.refund import (
     State,
     refundable,
     reserved,
+    subject_of,
     to_void,
 )
 
@@ -292,6 +295,24 @@ def test_its_stage_says_how_it_truly_stands(changes: dict[str, Any], sentence: s
 )  # fmt: skip
 def test_why_it_failed_is_never_told_as_nothing(failure: dict[str, Any] | None, why: str):
     assert refund(failure=failure).why == why
+
+
+@pytest.mark.parametrize(
+    ("customer", "subject"),
+    [
+        ({"id": "cus_7", "email": "anna@example.com"}, "customer:cus_7"),
+        ({"email": "Anna@Example.com"}, f"email:{sha256(b'anna@example.com').hexdigest()[:32]}"),
+        ({"name": "Anna"}, "card:fp_1"),
+    ],
+)
+def test_refunds_of_a_day_count_together_by_the_closest_that_is_known(customer: Any, subject: str):
+    payment: Any = SimpleNamespace(id="pmt_1", customer=customer)
+    assert subject_of(payment, charge(detail={"fingerprint": "fp_1"})) == subject
+
+
+def test_refunds_of_somebody_unknown_count_for_their_payment_alone():
+    payment: Any = SimpleNamespace(id="pmt_1", customer={})
+    assert subject_of(payment, charge(detail={})) == "payment:pmt_1"
 
 
 def test_its_amount_is_money():

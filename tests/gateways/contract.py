@@ -365,6 +365,6 @@ class GatewayContract(DisputeContract):
                 for opening in openings
             )
         )
-        assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+        assert {type(outcome) for outcome in outcomes} == {Accepted}, outcomes
         assert len({outcome.ref for outcome in outcomes}) == 300
         eventually(lambda: len(self.truth(shop)) == 300)

@@ -103,8 +103,8 @@ class Confirming:
             return await payments.look(self._ctx, caller, family.payment.id)
 
     async def _again(self, caller: Caller, replay: Replay, result: str) -> Body:
-        """The answer that was given; an action the customer has to take is asked for anew, for it was not stored."""
-        if "next_action" not in replay.body:
+        """The answer that was given; what was still going on is told as it stands now, and an action anew: neither lasts."""
+        if "next_action" not in replay.body and replay.body["status"] != "pending":
             return replay.body
         looked = await payments.look(self._ctx, caller, replay.payment_id)
         return await self._told(replay.payment_id, looked.outcome, result)
