@@ -95,6 +95,7 @@ WRONG = [
     ("receiptGeneration.customTemplates > 0.template", [{"template": "No Name"}], "must be 1 to 40 small letters"),
     ("receiptGeneration.customTemplates > 0.when.kinds", [{"template": "a", "when": {"kinds": []}}], "did you mean kind?"),
     ("receiptGeneration.customTemplates > 0.when.kind.0", [{"template": "a", "when": {"kind": ["bill"]}}], "must be"),
+    ("receiptGeneration.customTemplates > 0.when.metadata", [{"template": "a", "when": {"metadata": []}}], "must be an object"),
     ("receiptGeneration.customTemplates > 0.when.amountFrom", [{"template": "a", "when": {"amountFrom": 5}}], "must map currencies"),
     ("reconciliationSystem.reconciliationSchedule", "every day", "must have five fields"),
     ("reconciliationSystem.reconciliationSchedule", "61 * * * *", "for the minute"),

@@ -3,6 +3,7 @@
 The token is the receipt's id, signed: it shows this receipt and nothing else, for as long as books are kept.
 """
 
+import os
 from typing import Final
 
 from starlette.requests import Request
@@ -17,14 +18,21 @@ from counterfoil.services.context import Context
 from counterfoil.services.signing import Compared
 from counterfoil.web.api.formats import choose
 from counterfoil.web.api.receipts import PAGE_ALLOWS, answer
+from counterfoil.web.turns import Turns
 
 TOKEN_CHARS: Final = 100
-FILE_BYTES: Final = (
-    4_194_304  # a receipt of 200 items takes 300 kB, and one in a look of the merchant's own has pictures
-)
+# A receipt of 200 items takes 300 kB, and one in a look of the merchant's own has pictures.
+FILE_BYTES: Final = 4_194_304
+
+
+# Half the processors draw for strangers, and at least one; the other half is ours. Each who waits may hold a file.
+AT_ONCE: Final = max(1, (os.cpu_count() or 1) // 2)
+WAITING: Final = 16
 
 
 def routes(ctx: Context) -> list[Route]:
+    turns = Turns(AT_ONCE, WAITING)
+
     async def show(request: Request) -> Response:
         """The receipt, as a page unless another format is asked for."""
         receipt = await _found(ctx, request)
@@ -33,7 +41,8 @@ def routes(ctx: Context) -> list[Route]:
         offered = {"html": receipts.FORMATS["html"], **receipts.formats(ctx)}
         named = request.query_params.get("format")
         chosen = choose(offered, named=named, accept=request.headers.get("accept"))
-        return await _page(ctx, receipt) if chosen == "html" else await answer(ctx, receipt, chosen)
+        async with turns.taken():
+            return await _page(ctx, receipt) if chosen == "html" else await answer(ctx, receipt, chosen)
 
     async def compare(request: Request) -> Response:
         """Whether the PDF that was sent is this receipt, byte for byte, as it was issued or as it is now; and its signature."""
@@ -41,7 +50,9 @@ def routes(ctx: Context) -> list[Route]:
         if receipt is None:
             return _unknown(request)
         request.scope["counterfoil.body_limit"] = FILE_BYTES
-        return await _page(ctx, receipt, await receipts.compare(ctx, receipt, await request.body()))
+        file = await request.body()
+        async with turns.taken():
+            return await _page(ctx, receipt, await receipts.compare(ctx, receipt, file))
 
     return [Route("/r/{token}", show, methods=["GET"]), Route("/r/{token}", compare, methods=["POST"])]
 
