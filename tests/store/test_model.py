@@ -22,9 +22,9 @@ from counterfoil.services import calling, delivering, hearing, keys, refunding, 
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context, OnEvent
 from counterfoil.store import (
-    audit,
     breakers,
     deliveries,
+    exceptions,
     facts,
     idempotency,
     mails,
@@ -116,17 +116,11 @@ async def _store_the_rest(ctx: Context, conn: Connection, payment_id: str) -> No
         ended_at=None, said_at=ctx.now(),
     )  # fmt: skip
     await breakers.keep_downtime(conn, trouble)
-    await audit.open_exception(
-        conn,
-        id_=ctx.new_id("exception"),
-        merchant_id=ctx.merchant_id,
-        mode=ctx.mode,
-        kind="surplus_capture",
-        subject="chg_1",
-        payment_id=payment_id,
-        sentence="Look.",
-        now=ctx.now(),
-    )
+    look = exceptions.Exceptional(
+        id=ctx.new_id("exception"), merchant_id=ctx.merchant_id, mode=ctx.mode, kind="surplus_capture", subject="chg_1",
+        payment_id=payment_id, sentence="Look.", opened_at=ctx.now(),
+    )  # fmt: skip
+    await exceptions.insert(conn, look)
 
 
 async def _store_a_try(ctx: Context, conn: Connection, family: payments.Family) -> None:
@@ -228,6 +222,8 @@ TABLE_OF = {
     "one_planned_retry": "retries",
     "a_refund_has_a_refund_receipt": "receipts",
     "void_says_why": "receipts",
+    "who_resolves_says_how": "exceptions",
+    "resolved_has_its_time": "exceptions",
     "one_receipt_a_number": "receipts",
     "receipt_numbers": "receipts",
     "one_receipt_a_payment": "receipts",
@@ -368,6 +364,9 @@ BREAKS = [
     Break("audit_pkey", {}),
     Break("exceptions_pkey", {"subject": "anew"}),
     Break("exceptions_kind_subject_key", ANEW),
+    Break("who_resolves_says_how", ANEW | {"subject": "anew", "resolved_at": AT, "resolved_by": "key_1"}),
+    Break("who_resolves_says_how", ANEW | {"subject": "anew", "resolved_at": AT, "note": "paid back"}),
+    Break("resolved_has_its_time", ANEW | {"subject": "anew", "resolved_by": "key_1", "note": "paid back"}),
     Break("exceptions_merchant_id_fkey", ANEW | {"subject": "anew"} | GONE),
     Break("ledger_accounts_pkey", {"name": "anew"}),
     Break("ledger_accounts_merchant_id_mode_name_account_id_currency_key", {"id": 1_000_000}),

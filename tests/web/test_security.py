@@ -79,6 +79,8 @@ WHO = """
     POST  /api/payments/receipts/templates/{name}/publish  admin
     POST  /api/payments/receipts/templates/{name}/withdraw admin
     POST  /api/payments/{payment_id}/receipt/deliver       support
+    GET   /api/payments/exceptions                         viewer
+    POST  /api/payments/exceptions/{exception_id}/resolve  approver
     GET   /api/payments/disputes                           viewer
     GET   /api/payments/disputes/{dispute_id}              viewer
     GET   /api/payments/disputes/{dispute_id}/evidence     support
@@ -115,6 +117,7 @@ IDS = {
     "receipt_id": "rct_01m82q4mexgp9s3vb3tax4n4pn",
     "batch_id": "bat_01m82q4mexgp9s3vb3tax4n4pn",
     "dispute_id": "dsp_01m82q4mexgp9s3vb3tax4n4pn",
+    "exception_id": "exc_01m82q4mexgp9s3vb3tax4n4pn",
     "name": "kaveri",
     "version": "1",
 }
@@ -126,6 +129,7 @@ BODIES: dict[str, Any] = {
     "refund": {"reason": "duplicate"},
     "reject": {"reason": "goods were used"},
     "void": {"reason": "wrong name"},
+    "resolve": {"note": "paid back"},
     "deliver": {"channels": ["email"]},
     "manual": {"evidence": "UTR 1"},
     "evidence": {"summary": "Delivered."},

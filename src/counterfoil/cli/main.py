@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "refunds": "refunds",
     "receipts": "receipts",
     "endpoints": "endpoints",
+    "exceptions": "exceptions",
 }
 
 
@@ -47,7 +48,7 @@ class Lazy(click.Group):
 def app() -> None:
     """Counterfoil: payments through Stripe and Razorpay, and no money goes missing.
 
-    `counterfoil demo` shows it all on this machine. Everything is configured by COUNTERFOIL_… variables.
+    `counterfoil demo` shows it all on this machine. COUNTERFOIL_… variables start it; `counterfoil settings` has the rest.
     """
 
 

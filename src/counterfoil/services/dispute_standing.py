@@ -19,7 +19,7 @@ from counterfoil.services import publishing, standing
 from counterfoil.services.auditing import decided
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
-from counterfoil.store import audit, disputes, ledger
+from counterfoil.store import disputes, exceptions, ledger
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
 
@@ -138,7 +138,7 @@ async def write(
     family = family.with_dispute(after)
     if not after.waits_for_us and after.answer not in ON_ITS_WAY:
         for kind in (DEADLINE, NOT_SENT):
-            await audit.resolve_exceptions(conn, kind=kind, about=after.id, now=now)
+            await exceptions.end(conn, kind=kind, about=after.id, now=now)
     await publishing.dispute(ctx, conn, after, before=before.state if before else None)
     return await standing.touch(ctx, conn, family)
 

@@ -18,7 +18,7 @@ from counterfoil.services import delivering, idempotency, views
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Hold
 from counterfoil.services.payments import Caller
-from counterfoil.store import audit, deliveries, endpoints
+from counterfoil.store import audit, deliveries, endpoints, exceptions
 from counterfoil.store.database import Connection
 from counterfoil.store.deliveries import Delivery, Try
 from counterfoil.store.endpoints import Secret
@@ -137,7 +137,7 @@ async def _switch(ctx: Context, conn: Connection, endpoint: Endpoint, *, enabled
     if not enabled:
         return {"disabled_at": ctx.now(), "disabled_because": BY_HAND}
     for kind in ("endpoint_failing", "endpoint_disabled"):
-        await audit.resolve_exceptions(conn, kind=kind, about=endpoint.id, now=ctx.now())
+        await exceptions.end(conn, kind=kind, about=endpoint.id, now=ctx.now())
     return {"disabled_at": None, "disabled_because": None, "failing_since": None, "noticed_at": None}
 
 

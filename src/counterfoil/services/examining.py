@@ -145,9 +145,9 @@ async def _inbox(ctx: Context, _settings: Settings) -> list[Finding]:
         dead, parked, exceptions = await health.troubles(conn, ctx.merchant_id, ctx.mode)
     found = [_dead_letters(dead, parked)]
     if exceptions:
-        sentence = f"{exceptions} contradictions and alarms wait for a person."
+        sentence = f"{exceptions} {'exception waits' if exceptions == 1 else 'exceptions wait'} for a person."
         found.append(
-            Finding("exceptions", "warn", sentence, "See the findings here, and each payment's timeline.")
+            Finding("exceptions", "warn", sentence, "`counterfoil exceptions list` says what they are.")
         )
     return found
 

@@ -1,10 +1,16 @@
 """Exceptions: what cannot be right, or what the service will not decide alone, waits for a person."""
 
+from dataclasses import replace
+from typing import Any
+
+from counterfoil.domain.errors import NotFoundError, WrongStateError
 from counterfoil.domain.payment import Payment
 from counterfoil.services import publishing, records
+from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
-from counterfoil.store import audit
+from counterfoil.store import audit, exceptions
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Exceptional
 
 
 async def call_a_person(
@@ -50,37 +56,78 @@ async def _open(
     subject: str,
     sentence: str,
 ) -> None:
-    """Open it and publish it, where it is not open already."""
-    id_, now = ctx.new_id("exception"), ctx.now()
-    opened = await audit.open_exception(
-        conn,
-        id_=id_,
+    """Open it and publish it, where it was not opened before."""
+    one = Exceptional(
+        id=ctx.new_id("exception"),
         merchant_id=merchant_id,
         mode=mode,
         kind=kind,
         subject=subject,
         payment_id=payment_id,
         sentence=sentence,
-        now=now,
+        opened_at=ctx.now(),
     )
-    if not opened:
-        return
-    alert = records.alert(
-        id_=id_,
-        mode=mode,
-        kind=kind,
-        subject=subject,
-        payment_id=payment_id,
-        sentence=sentence,
-        opened_at=now,
-    )
-    await publishing.publish(
-        ctx,
-        conn,
-        merchant_id=merchant_id,
-        mode=mode,
-        type_="alert.opened",
-        object_id=id_,
-        version=1,
-        body=alert,
-    )
+    if await exceptions.insert(conn, one):
+        await publishing.publish(
+            ctx,
+            conn,
+            merchant_id=merchant_id,
+            mode=mode,
+            type_="alert.opened",
+            object_id=one.id,
+            version=1,
+            body=records.alert(one),
+        )
+
+
+async def page(
+    ctx: Context, caller: Caller, *, settled: bool, kind: str | None, limit: int, after: str | None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """What waits for a person, the longest first; the settled too where they are wanted."""
+    async with ctx.db.reading() as conn:
+        found = await exceptions.page(
+            conn,
+            caller.merchant_id,
+            caller.mode,
+            settled=settled,
+            kind=kind,
+            after=after or "",
+            limit=limit + 1,
+        )
+    more = found[limit - 1].id if len(found) > limit else None
+    return [records.exception(one) for one in found[:limit]], more
+
+
+async def get(ctx: Context, caller: Caller, exception_id: str) -> dict[str, Any]:
+    """One exception. Raises NotFoundError."""
+    async with ctx.db.transaction() as conn:
+        return records.exception(await _lock(conn, caller, exception_id))
+
+
+async def _lock(conn: Connection, caller: Caller, exception_id: str) -> Exceptional:
+    try:
+        return await exceptions.lock(conn, caller.merchant_id, caller.mode, exception_id)
+    except LookupError:
+        raise NotFoundError("exception", exception_id) from None
+
+
+async def resolve(ctx: Context, caller: Caller, exception_id: str, note: str) -> dict[str, Any]:
+    """A person has settled it, and says how. Raises NotFoundError, and WrongStateError where it is settled already."""
+    async with ctx.db.transaction() as conn:
+        one = await _lock(conn, caller, exception_id)
+        if one.resolved_at is not None:
+            by = one.resolved_by or "itself"
+            raise WrongStateError(command="resolve it", state="resolved", because=f"by {by}")
+        now = ctx.now()
+        await exceptions.resolve(conn, one.id, by=caller.actor, note=note, now=now)
+        await audit.record(
+            conn,
+            merchant_id=one.merchant_id,
+            mode=one.mode,
+            at=now,
+            actor=caller.actor,
+            action="exception.resolve",
+            object_id=one.payment_id or one.id,
+            detail={"exception": one.id, "kind": one.kind, "subject": one.subject, "note": note},
+        )
+    return records.exception(replace(one, resolved_at=now, resolved_by=caller.actor, note=note))

@@ -11,6 +11,7 @@ from counterfoil.domain.failure import BY_SLUG
 from counterfoil.domain.payment import Status, winner_charge
 from counterfoil.domain.refund import Refund, refundable
 from counterfoil.domain.retry import Retry
+from counterfoil.store.exceptions import Exceptional
 from counterfoil.store.payments import Family
 from counterfoil.store.receipts import Issued
 from counterfoil.store.refunds import Approval
@@ -209,27 +210,34 @@ def dispute(dispute: Dispute) -> dict[str, Any]:
     }
 
 
-def alert(
-    *,
-    id_: str,
-    mode: str,
-    kind: str,
-    subject: str,
-    payment_id: str | None,
-    sentence: str,
-    opened_at: datetime,
-) -> dict[str, Any]:
-    """What needs a person: `kind` says why, `subject` names the thing."""
+def alert(one: Exceptional) -> dict[str, Any]:
+    """What needs a person, as an event tells it: `kind` says why, `subject` names the thing."""
     return {
-        "id": id_,
+        "id": one.id,
         "object": "alert",
-        "mode": mode,
-        "kind": kind,
-        "subject": subject,
-        "payment": payment_id,
-        "sentence": sentence,
-        "opened_at": instant(opened_at),
+        "mode": one.mode,
+        "kind": one.kind,
+        "subject": one.subject,
+        "payment": one.payment_id,
+        "sentence": one.sentence,
+        "opened_at": instant(one.opened_at),
         "version": 1,
+    }
+
+
+def exception(one: Exceptional) -> dict[str, Any]:
+    """The same as lists show it, with how it was settled."""
+    return {
+        "id": one.id,
+        "object": "exception",
+        "kind": one.kind,
+        "subject": one.subject,
+        "payment": one.payment_id,
+        "sentence": one.sentence,
+        "opened_at": instant(one.opened_at),
+        "resolved_at": instant(one.resolved_at),
+        "resolved_by": one.resolved_by,
+        "note": one.note,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person_about_account
-from counterfoil.store import audit, silence
+from counterfoil.store import exceptions, silence
 from counterfoil.store.database import Connection
 from counterfoil.store.silence import Hearing
 
@@ -25,7 +25,7 @@ async def watch(ctx: Context) -> None:
             if is_silent(ctx, hearing):
                 await _call(ctx, conn, hearing)
             elif hearing.untold_since is None:
-                await audit.resolve_exceptions(conn, kind=KIND, about=hearing.account_id, now=ctx.now())
+                await exceptions.end(conn, kind=KIND, about=hearing.account_id, now=ctx.now())
 
 
 def is_silent(ctx: Context, hearing: Hearing) -> bool:

@@ -1,4 +1,4 @@
-"""The audit log, written in the transaction of the act; and exceptions, which wait for a person."""
+"""The audit log, written in the transaction of the act."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -57,56 +57,5 @@ async def of_object(
         object_id,
         action,
         limit,
-    )
-    return [dict(row) for row in rows]
-
-
-async def open_exception(
-    conn: Connection,
-    *,
-    id_: str,
-    merchant_id: str,
-    mode: str,
-    kind: str,
-    subject: str,
-    payment_id: str | None,
-    sentence: str,
-    now: datetime,
-) -> bool:
-    """Call a person, once for this kind and subject. False where one was called before."""
-    opened = await conn.fetchval(
-        """
-        INSERT INTO exceptions (id, merchant_id, mode, kind, subject, payment_id, sentence, opened_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (kind, subject) DO NOTHING RETURNING id
-        """,
-        id_,
-        merchant_id,
-        mode,
-        kind,
-        subject,
-        payment_id,
-        sentence,
-        now,
-    )
-    return opened is not None
-
-
-async def resolve_exceptions(conn: Connection, *, kind: str, about: str, now: datetime) -> None:
-    """Close the open ones of this kind whose subject begins with what they are about, and a stroke."""
-    await conn.execute(
-        "UPDATE exceptions SET resolved_at = $3"
-        " WHERE resolved_at IS NULL AND kind = $1 AND starts_with(subject, $2 || '/')",
-        kind,
-        about,
-        now,
-    )
-
-
-async def open_exceptions(conn: Connection, merchant_id: str, mode: str) -> list[dict[str, Any]]:
-    rows = await conn.fetch(
-        "SELECT id, kind, subject, payment_id, sentence, opened_at FROM exceptions"
-        " WHERE merchant_id = $1 AND mode = $2 AND resolved_at IS NULL ORDER BY opened_at",
-        merchant_id,
-        mode,
     )
     return [dict(row) for row in rows]

@@ -22,6 +22,7 @@ from counterfoil.web.api import (
     disputes,
     endpoints,
     events,
+    exceptions,
     payments,
     receipts,
     refund_reports,
@@ -71,6 +72,7 @@ def create_app(house: House, *, work: bool) -> FastAPI:
     app.include_router(webhooks.router)
     app.include_router(endpoints.router)
     app.include_router(events.router)
+    app.include_router(exceptions.router)
     app.include_router(settings.router)
     app.include_router(batches.router)
     app.include_router(refund_reports.router)

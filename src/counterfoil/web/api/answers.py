@@ -212,6 +212,26 @@ class ReceiptDeliveries(BaseModel):
     data: list[ReceiptDelivery]
 
 
+class ExceptionAnswer(BaseModel):
+    """What needs a person, and how it was settled; by nobody where it ended by itself."""
+
+    id: str
+    object: str
+    kind: str = Field(description="why: refund_failed, surplus_capture, dispute_deadline, …")
+    subject: str = Field(description="the thing it is about")
+    payment: str | None
+    sentence: str
+    opened_at: str
+    resolved_at: str | None
+    resolved_by: str | None
+    note: str | None
+
+
+class ExceptionList(BaseModel):
+    data: list[ExceptionAnswer]
+    next_cursor: str | None
+
+
 class TemplateLine(BaseModel):
     object: str
     name: str
