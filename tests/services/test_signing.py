@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import SigFieldSpec, append_signature_field
+from structlog.testing import LogCapture
 
 from counterfoil.documents import receipt_signing
 from counterfoil.documents.receipt_signing import Verdict
 from counterfoil.domain.signing import KEY_PLACE
-from counterfoil.services import examining, exporting, sending
+from counterfoil.services import examining, exporting, sending, signing
 from counterfoil.services.caller import Caller
 from counterfoil.settings import Settings
 from counterfoil.vault import KEY_BYTES, Vault
@@ -129,7 +131,7 @@ def judged(service: Service, payment: Any, file: bytes) -> str:
         service.url, "POST", path(service, payment), file, headers={"content-type": "application/pdf"}
     )
     assert answer.status == 200, answer
-    said = answer.body.decode().split('role="status">')[1].split("<a ")[0]
+    said = answer.body.decode().split('role="status"')[1].partition(">")[2].split("<a ")[0]
     return " ".join(unescape(said).split()).partition(". ")[2]
 
 
@@ -415,7 +417,7 @@ def test_the_doctor_says_where_receipts_are_not_signed(service):
 # Saving
 
 
-def test_key_and_password_are_sealed_and_stand_in_no_answer_log_or_history(service, capfd):
+def test_key_and_password_are_sealed_and_stand_in_no_answer_log_or_history(service, capfd, monkeypatch):
     key, password = new_key(), "a made-up pass phrase"
     locked = pem(key, password.encode()).decode()
     own = certificate(key).decode()
@@ -430,14 +432,16 @@ def test_key_and_password_are_sealed_and_stand_in_no_answer_log_or_history(servi
         is Verdict.INTACT
     )
     stored = service.rows("SELECT document::text AS text FROM settings")[0]["text"]
+    said = LogCapture()
+    monkeypatch.setattr(signing, "log", structlog.wrap_logger(None, processors=[said]))
     spoilt(service)
     shown(service, payment, format="pdf")
     history = "".join(row["text"] for row in service.rows("SELECT detail::text AS text FROM audit"))
     assert '"receiptGeneration.signing.key"' in history
     heard = capfd.readouterr()
-    assert "receipts cannot be signed" in heard.out + heard.err
+    assert "receipts cannot be signed" in str(said.entries)
     for secret in (locked.splitlines()[2], password):
-        for text in (answer.body.decode(), stored, history, heard.out, heard.err):
+        for text in (answer.body.decode(), stored, history, str(said.entries), heard.out, heard.err):
             assert secret not in text
 
 

@@ -19,6 +19,8 @@ TRIGGERS: Final = frozenset(
                 "entries",
                 "refund_approvals",
                 "refund_batch_approvals",
+                "receipt_template_versions",
+                "receipt_template_files",
             )
         ),
         ("journals", "journal_balances"),
