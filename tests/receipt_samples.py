@@ -211,16 +211,17 @@ def languages() -> dict[str, Receipt]:
 def rendered() -> dict[str, tuple[Receipt, bytes]]:
     """Each sample and its PDF; one of them also in the plain look."""
     made = {name: (of, receipt_pdf.render(of)) for name, of in samples().items()}
-    return made | {"plain": (receipt(), receipt_pdf.render(receipt(), advanced=False))}
+    plain = receipt(advanced=False)
+    return made | {"plain": (plain, receipt_pdf.render(plain))}
 
 
 def digest(pdf: bytes) -> str:
     return hashlib.sha256(pdf).hexdigest()
 
 
-def pictures(of: Receipt, *, advanced: bool) -> list[bytes]:
+def pictures(of: Receipt) -> list[bytes]:
     """The pages as PNG."""
-    job = receipt_pdf.job(of, advanced=advanced)
+    job = receipt_pdf.job(of)
     source = (typesetting.BUILT_IN / "document.typ").read_bytes()
     pages = typst.compile(
         source,
@@ -239,7 +240,7 @@ def main(folder: Path) -> None:
     made = rendered()
     for name, (of, pdf) in made.items():
         (folder / f"{name}.pdf").write_bytes(pdf)
-        for number, page in enumerate(pictures(of, advanced=name != "plain"), 1):
+        for number, page in enumerate(pictures(of), 1):
             (folder / f"{name}-{number}.png").write_bytes(page)
     GOLDEN.parent.mkdir(exist_ok=True)
     golden = {name: digest(pdf) for name, (_, pdf) in sorted(made.items())}

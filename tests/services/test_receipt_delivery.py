@@ -483,6 +483,17 @@ def test_by_setting_it_does_not_and_still_when_somebody_asks(service):
     assert deliveries(service, shown["id"])[-1] == ("in_app", "app", "sent")
 
 
+def test_an_address_that_is_the_customers_id_too_is_told_by_every_channel(service, box):
+    automatic(service, email=False)
+    payment = paid(service, email=None, customer={"id": ANNA, "email": ANNA})
+    asked = deliver(service, payment, "in_app", "email")
+    assert [one["channel"] for one in asked.json["data"]] == ["in_app", "email"]
+    send_due(service)
+    assert len(box.mails) == 1
+    listed = deliveries(service, receipt(service, payment)["id"])
+    assert listed == [("in_app", ANNA, "sent"), ("email", ANNA, "sent")]
+
+
 def test_a_refund_that_comes_back_withdraws_its_receipt_and_tells_the_backend(service, box):
     course = {"course": "failing", "seconds": 60, "times": 1}
     service.sandbox.control("POST", "stripe/refunds", course)

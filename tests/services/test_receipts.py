@@ -6,11 +6,12 @@ import json
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from counterfoil.services import checking, refunding
+from counterfoil.services import checking, receipts, refunding
 from database import Postgres
 from service import Service, Weak, call, serving
 
@@ -258,6 +259,24 @@ def test_a_file_is_known_for_the_receipt_or_for_changed(service):
     assert "unchanged" in same.body.decode()
     changed = call(service.url, "POST", path, pdf[:-1] + b"!", headers=sent)
     assert "is not this receipt" in changed.body.decode()
+
+
+def test_a_file_stays_this_receipt_when_look_and_address_of_the_service_change(service):
+    payment = paid(service)
+    link = receipt(service, payment).json["verify_url"]
+    path = link.removeprefix(service.url)
+    pdf = call(service.url, "GET", f"{path}?format=pdf").body
+    service.change_settings({"receiptGeneration": {"advancedFormatting": False}})
+    elsewhere = replace(service.context, public_url="https://pay.elsewhere.example")
+
+    async def looked() -> tuple[str | None, bool]:
+        found = await receipts.verified(elsewhere, path.removeprefix("/r/"))
+        assert found
+        return found.verify_url, (await receipts.compare(elsewhere, found, pdf)).same
+
+    assert service.run(looked()) == (link, True)
+    plain = receipt(service, paid(service))
+    assert plain.json["advanced"] is False
 
 
 def test_the_check_finds_nothing_wrong(service):

@@ -39,12 +39,11 @@ class Renderer:
         self,
         receipt: Receipt,
         *,
-        advanced: bool = True,
         template: Template | None = None,
         signer: Signer | None = None,
     ) -> bytes:
         """The receipt as `receipt_pdf.render` makes it, without holding up the event loop. Raises TemplateError."""
-        work = partial(self._pdf, receipt, advanced=advanced, template=template, signer=signer)
+        work = partial(self._pdf, receipt, template=template, signer=signer)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def page(self, receipt: Receipt, template: Template) -> str:
@@ -67,10 +66,8 @@ class Renderer:
         for worker in (*self._ours, *self._theirs.values()):
             worker.close()
 
-    def _pdf(
-        self, receipt: Receipt, *, advanced: bool, template: Template | None, signer: Signer | None
-    ) -> bytes:
-        job = receipt_pdf.job(receipt, advanced=advanced, template=template)
+    def _pdf(self, receipt: Receipt, *, template: Template | None, signer: Signer | None) -> bytes:
+        job = receipt_pdf.job(receipt, template=template)
         made = self._by(template, lambda worker: worker.pdf(job))
         return signer.sign(made) if signer else made
 

@@ -16,13 +16,13 @@ ATTACHED: Final = "receipt.json"
 BUILT_IN: Final = "receipt.typ"
 
 
-def job(receipt: Receipt, *, advanced: bool = True, template: Template | None = None) -> Job:
+def job(receipt: Receipt, *, template: Template | None = None) -> Job:
     """What is to be set, as plain values. A template sees `receipt`, its fields, and `shown`, its words and figures."""
     if template:
         for name, source in template.files.items():
             if name.endswith(".typ"):
                 typesetting.refuse_packages(name, source)
-    data = {"receipt": receipt_json.document(receipt), "shown": shown(receipt, advanced=advanced)}
+    data = {"receipt": receipt_json.document(receipt), "shown": shown(receipt)}
     return Job(
         main=template.main if template else BUILT_IN,
         data=typesetting.data(data),
@@ -41,16 +41,15 @@ def built_in() -> Setter:
 def render(
     receipt: Receipt,
     *,
-    advanced: bool = True,
     template: Template | None = None,
     signer: Signer | None = None,
 ) -> bytes:
-    """The file. `advanced` is the full look; a template of an operator's is set in a worker process of its own.
+    """The file. A template of an operator's is set in a worker process of its own.
 
     Raises TemplateError with the line and the reason. Blocks for some 20 ms, as long as 2 s with a template; where
     others wait, use jail.Renderer.
     """
-    work = job(receipt, advanced=advanced, template=template)
+    work = job(receipt, template=template)
     if template is None:
         made = built_in().pdf(work)
     else:

@@ -25,11 +25,11 @@ _UNSEEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\
 Shown = dict[str, Any]
 
 
-def shown(receipt: Receipt, *, advanced: bool = True) -> Shown:
-    """Plain values: texts, lists and maps. `advanced` is whether the full look is wanted."""
+def shown(receipt: Receipt) -> Shown:
+    """Plain values: texts, lists and maps."""
     said, country = words(receipt.locale), receipt.seller.country
     return {
-        "advanced": advanced,
+        "advanced": receipt.advanced,
         "paper": paper(country),
         "fonts": list(families(language(receipt.locale))),
         "language": language(receipt.locale)[:2],

@@ -100,6 +100,7 @@ class Receipt:
     voided: str | None = None  # why
     sandbox: bool = False
     verify_url: str | None = None
+    advanced: bool = True  # the full look, or a plain one
     template: str | None = (
         None  # of the merchant's own, and its version, as "kaveri@3"; None is the built-in look
     )

@@ -21,6 +21,7 @@ from counterfoil.services import mailing, publishing, templates
 from counterfoil.services.auditing import SERVICE, decided
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
+from counterfoil.services.receipt_links import link
 from counterfoil.store import receipts
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
@@ -138,7 +139,13 @@ async def _issue(
     draft = compose(ctx, family, charge, refund, kind)
     template = await templates.chosen(ctx, conn, payment.merchant_id, draft, payment.metadata)
     sequence = await receipts.next_number(conn, payment.merchant_id, payment.mode, prefix, year)
-    final = replace(draft, number=domain.number(prefix, year, sequence), template=template)
+    final = replace(
+        draft,
+        number=domain.number(prefix, year, sequence),
+        template=template,
+        advanced=document["receiptGeneration"]["advancedFormatting"],
+        verify_url=link(ctx, draft.id, draft.issued_at),
+    )
     issued = Issued(
         id=final.id,
         merchant_id=payment.merchant_id,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -17,15 +17,12 @@ from counterfoil.services import issuing, records, signing, templates
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
 from counterfoil.services.payments import lock
+from counterfoil.services.receipt_links import link
 from counterfoil.services.signing import Compared
 from counterfoil.store import payments, receipts
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
 from counterfoil.store.receipts import Issued
-
-# A receipt can be verified for as long as books are kept: eight years in India (CGST Rules 56), ten in much of Europe.
-VERIFIED_FOR: Final = timedelta(days=3653)
-
 
 # Every way to show a receipt, by name → media type; the first where nothing is asked for.
 FORMATS: Final[Mapping[str, str]] = {
@@ -62,8 +59,7 @@ async def render(ctx: Context, receipt: Receipt, chosen: str) -> bytes:
 async def _built_in(ctx: Context, receipt: Receipt, chosen: str, signer: Signer | None = None) -> bytes:
     """The receipt as it looks where there is no template. The PDF is drawn in a process of its own."""
     if chosen == "pdf":
-        advanced = ctx.directory.document["receiptGeneration"]["advancedFormatting"]
-        return await ctx.renderer.pdf(receipt, advanced=advanced, signer=signer)
+        return await ctx.renderer.pdf(receipt, signer=signer)
     return await asyncio.to_thread(_DRAWN[chosen], receipt)
 
 
@@ -153,18 +149,8 @@ def shown(ctx: Context, issued: Issued, family: Family) -> Receipt:
         receipt,
         refunds=_refunds(family) if receipt.kind is not Kind.REFUND else (),
         voided=issued.void_reason,
-        verify_url=link(ctx, issued),
+        verify_url=receipt.verify_url or link(ctx, issued.id, issued.issued_at),
     )
-
-
-def link(ctx: Context, issued: Issued) -> str:
-    """Where whoever has it sees the receipt."""
-    return f"{ctx.public_url}/r/{token(ctx, issued)}"
-
-
-def token(ctx: Context, issued: Issued) -> str:
-    """What a link to the receipt bears: its id, signed. The same each time."""
-    return f"{issued.id}~{ctx.vault.sign_link(issued.id, issued.issued_at + VERIFIED_FOR)}"
 
 
 def _refunds(family: Family) -> tuple[Refunded, ...]:

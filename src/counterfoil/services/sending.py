@@ -309,7 +309,7 @@ async def _receipt(ctx: Context, mail: Mail) -> Said | Text | None:
         return None
     receipt = receipts.shown(ctx, issued, family)
     if mail.channel == mailing.SMS:
-        return receipt_texts.text(receipt, receipts.link(ctx, issued))
+        return receipt_texts.text(receipt, receipt.verify_url or "")
     attached = await _drawn(ctx, family.payment, receipt)
     return Said(receipt_mails.words(receipt, attached=attached is not None), receipt.verify_url, attached)
 

@@ -186,8 +186,7 @@ async def chosen(
 async def _drawn(ctx: Context, template: Template, receipt: Receipt, signer: Signer | None = None) -> bytes:
     if template.main == PAGE:
         return (await ctx.renderer.page(receipt, template)).encode()
-    advanced = ctx.directory.document["receiptGeneration"]["advancedFormatting"]
-    return await ctx.renderer.pdf(receipt, advanced=advanced, template=template, signer=signer)
+    return await ctx.renderer.pdf(receipt, template=template, signer=signer)
 
 
 async def _parts(ctx: Context, reference: str) -> Parts:

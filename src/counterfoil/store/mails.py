@@ -35,12 +35,12 @@ class Mail:
 _COLUMNS: Final = list(Mail.__dataclass_fields__)
 _INSERT: Final = f"""
     INSERT INTO mails ({", ".join(_COLUMNS)}) VALUES ({", ".join(f"${n}" for n in range(1, len(_COLUMNS) + 1))})
-    ON CONFLICT (occasion, recipient) WHERE outcome IS DISTINCT FROM 'withdrawn' DO NOTHING RETURNING id
+    ON CONFLICT (occasion, recipient, channel) WHERE outcome IS DISTINCT FROM 'withdrawn' DO NOTHING RETURNING id
 """
 
 
 async def insert(conn: Connection, mail: Mail) -> bool:
-    """Queue a mail. False where the occasion was told to this recipient before, or is about to be."""
+    """Queue a mail. False where the occasion was told to this recipient by this channel before, or is about to be."""
     return await conn.fetchval(_INSERT, *(getattr(mail, name) for name in _COLUMNS)) is not None
 
 
