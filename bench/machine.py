@@ -22,7 +22,7 @@ def describe(postgres: Postgres, folder: Path) -> dict[str, str]:
     return {
         "processor": f"{len(os.sched_getaffinity(0))} cores, {_processor()}",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "Python": f"{platform.python_version()} with uvloop",
         "PostgreSQL": f"{ask('server_version')}, fsync {ask('fsync')}, synchronous_commit {ask('synchronous_commit')},"
         f" track_commit_timestamp {ask('track_commit_timestamp')}",

@@ -24,7 +24,7 @@ settle(
             "# The API",
             "The running service has all of it, with every field, at `/docs` and `/openapi.json`.",
             table(("path", "does"), paths),
-            "Besides: `POST /webhooks/stripe`, `POST /webhooks/razorpay`, `/pay/{id}`, `/healthz`, `/readyz`, `/metrics`.",
+            "Besides: `POST /webhooks/stripe`, `POST /webhooks/razorpay`, `/pay/{id}`, `/r/{token}`, `/healthz`, `/readyz`, `/metrics`, `/docs`, `/openapi.json`.",
             "## Problems",
             "Errors are RFC 9457 documents; `code` is the last part of `type` and never changes its meaning.",
             table(("code", "status", "title", "what to do"), problems),

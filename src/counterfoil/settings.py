@@ -34,7 +34,7 @@ class Settings:
         secret=True,
     )
     data: Path | None = _option(  # noqa: RUF009  the call builds a dataclass field
-        "folder of the embedded database"
+        "folder of the embedded database and, in sandbox mode, of the key file"
     )
     public_url: str = _option("where customers and gateways reach this service", "http://127.0.0.1:8400")
     key_file: Path | None = _option(  # noqa: RUF009  the same

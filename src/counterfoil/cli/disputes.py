@@ -24,7 +24,7 @@ def disputes() -> None:
 
 
 @disputes.command(name="list")
-@click.option("--state", type=click.Choice([state.value for state in DisputeState]))
+@click.option("--status", "--state", "state", type=click.Choice([state.value for state in DisputeState]))
 @click.option("--gateway", type=click.Choice(("stripe", "razorpay")))
 @click.option(
     "--due-before",

@@ -47,7 +47,7 @@ def listing(as_json: bool) -> None:
     async def act(ctx: Context) -> list[dict[str, object]]:
         return [views.api_key(key) for key in await service.listing(ctx)]
 
-    columns = ("id", "name", "role", "mode", "last4", "created_at", "revoked_at")
+    columns = ("id", "name", "role", "person", "mode", "last4", "created_at", "revoked_at")
     show(in_house(act), columns, json_wanted=as_json, empty="No keys yet: counterfoil keys create makes one.")
 
 

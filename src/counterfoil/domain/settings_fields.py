@@ -200,14 +200,14 @@ FIELDS: Final = (
         "the mail server; the password is a secret, and null means no mail is sent",
         optional=True,
     ),
-    Field("delivery.operators", several(EMAIL, OPERATORS_MOST), "who is told of final failures", default=[], optional=True),
+    Field("delivery.operators", several(EMAIL, OPERATORS_MOST), "who is told of failed payments, of disputes, of refunds that wait or fail, and of disabled endpoints", default=[], optional=True),
     Field(
         "delivery.sms",
         Rule(f"object: {', '.join(SMS_SETTINGS)}", as_it_is),
         "the SMS carrier, twilio or msg91; the secret is a secret, and null means no SMS is sent",
         optional=True,
     ),
-    Field("delivery.quietHours", record(**{"from": TIME_OF_DAY, "to": TIME_OF_DAY}), "when customers are not written to, in the time zone of the business: a mail waits for their end", optional=True),
+    Field("delivery.quietHours", record(**{"from": TIME_OF_DAY, "to": TIME_OF_DAY}), "when customers are not written to, in the time zone of the business: a mail or SMS waits for their end", optional=True),
     Field("monitoring.onError", one_of("allow", "review", "block"), "what becomes of a payment that could not be weighed", default="allow", awaits="monitoring"),
 )  # fmt: skip
 

@@ -90,6 +90,7 @@ def _instant(moment: datetime | None) -> datetime | None:
 
 @router.get("/{dispute_id}", response_model=None, responses=says(DisputeAnswer))
 async def read(ctx: InContext, caller: Viewer, dispute_id: str) -> dict[str, Any]:
+    """One dispute, whole."""
     return records.dispute(await service.get(ctx, caller, known("dispute", dispute_id)))
 
 

@@ -116,6 +116,7 @@ async def listing(ctx: InContext, caller: Admin) -> dict[str, Any]:
 
 @router.get("/{endpoint_id}", response_model=None, responses=says(EndpointAnswer))
 async def read(ctx: InContext, caller: Admin, endpoint_id: str) -> dict[str, Any]:
+    """One endpoint; its secret is not shown."""
     return views.endpoint(await service.get(ctx, caller, known("endpoint", endpoint_id)))
 
 
