@@ -15,10 +15,11 @@ from counterfoil.domain.endpoint import MOST, OVERLAP, SECRETS_MOST, Endpoint
 from counterfoil.domain.errors import NotFoundError, WrongStateError
 from counterfoil.domain.event import TEST, Event
 from counterfoil.services import delivering, idempotency, views
+from counterfoil.services.auditing import done
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Hold
 from counterfoil.services.payments import Caller
-from counterfoil.store import audit, deliveries, endpoints, exceptions
+from counterfoil.store import deliveries, endpoints, exceptions
 from counterfoil.store.database import Connection
 from counterfoil.store.deliveries import Delivery, Try
 from counterfoil.store.endpoints import Secret
@@ -70,9 +71,8 @@ async def create(
             )
         await endpoints.insert(conn, endpoint)
         text = await _new_secret(ctx, conn, endpoint.id)
-        await _audit(
-            ctx, conn, caller, endpoint.id, "endpoint.create", {"url": new.url, "types": endpoint.types}
-        )
+        detail = {"url": new.url, "types": endpoint.types}
+        await done(ctx, conn, caller, "endpoint.create", endpoint.id, detail)
     return endpoint, text
 
 
@@ -129,7 +129,7 @@ async def update(ctx: Context, caller: Caller, endpoint_id: str, changes: Mappin
             columns["types"] = sorted(set(changes["types"]))
         if "enabled" in changes and changes["enabled"] != (before.disabled_at is None):
             columns |= await _switch(ctx, conn, before, enabled=changes["enabled"])
-        await _audit(ctx, conn, caller, endpoint_id, "endpoint.update", dict(changes))
+        await done(ctx, conn, caller, "endpoint.update", endpoint_id, dict(changes))
         return await endpoints.update(conn, endpoint_id, **columns, updated_at=ctx.now())
 
 
@@ -145,7 +145,7 @@ async def delete(ctx: Context, caller: Caller, endpoint_id: str) -> None:
     async with ctx.db.transaction() as conn:
         await _get(conn, caller, endpoint_id, locked=True)
         await endpoints.delete(conn, endpoint_id, ctx.now())
-        await _audit(ctx, conn, caller, endpoint_id, "endpoint.delete", {})
+        await done(ctx, conn, caller, "endpoint.delete", endpoint_id, {})
 
 
 async def rotate(
@@ -173,7 +173,7 @@ async def rotate(
             )
         text = await _new_secret(ctx, conn, endpoint_id)
         detail = {"overlap_hours": overlap // timedelta(hours=1)}
-        await _audit(ctx, conn, caller, endpoint_id, "endpoint.rotate", detail)
+        await done(ctx, conn, caller, "endpoint.rotate", endpoint_id, detail)
     return endpoint, text
 
 
@@ -235,7 +235,7 @@ async def replay(
         await idempotency.take(ctx, conn, hold, endpoint_id)
         if not await deliveries.replay(conn, endpoint_id, event_id, ctx.now()):
             raise NotFoundError("event", event_id)
-        await _audit(ctx, conn, caller, endpoint_id, "endpoint.replay", {"event": event_id})
+        await done(ctx, conn, caller, "endpoint.replay", endpoint_id, {"event": event_id})
         return (await _delivery(conn, endpoint_id, event_id))[0]
 
 
@@ -251,20 +251,5 @@ async def replay_since(
         await idempotency.take(ctx, conn, hold, endpoint_id)
         count = await deliveries.replay_since(conn, endpoint_id, since, ctx.now())
         detail = {"since": since.isoformat(), "count": count}
-        await _audit(ctx, conn, caller, endpoint_id, "endpoint.replay", detail)
+        await done(ctx, conn, caller, "endpoint.replay", endpoint_id, detail)
     return count
-
-
-async def _audit(
-    ctx: Context, conn: Connection, caller: Caller, endpoint_id: str, action: str, detail: Mapping[str, Any]
-) -> None:
-    await audit.record(
-        conn,
-        merchant_id=caller.merchant_id,
-        mode=caller.mode,
-        at=ctx.now(),
-        actor=caller.actor,
-        action=action,
-        object_id=endpoint_id,
-        detail=detail,
-    )

@@ -6,9 +6,10 @@ from typing import Any
 from counterfoil.domain.errors import NotFoundError, WrongStateError
 from counterfoil.domain.payment import Payment
 from counterfoil.services import publishing, records
+from counterfoil.services.auditing import done
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
-from counterfoil.store import audit, exceptions
+from counterfoil.store import exceptions
 from counterfoil.store.database import Connection
 from counterfoil.store.exceptions import Exceptional
 
@@ -120,14 +121,6 @@ async def resolve(ctx: Context, caller: Caller, exception_id: str, note: str) ->
             raise WrongStateError(command="resolve it", state="resolved", because=f"by {by}")
         now = ctx.now()
         await exceptions.resolve(conn, one.id, by=caller.actor, note=note, now=now)
-        await audit.record(
-            conn,
-            merchant_id=one.merchant_id,
-            mode=one.mode,
-            at=now,
-            actor=caller.actor,
-            action="exception.resolve",
-            object_id=one.payment_id or one.id,
-            detail={"exception": one.id, "kind": one.kind, "subject": one.subject, "note": note},
-        )
+        detail = {"exception": one.id, "kind": one.kind, "subject": one.subject, "note": note}
+        await done(ctx, conn, caller, "exception.resolve", one.payment_id or one.id, detail)
     return records.exception(replace(one, resolved_at=now, resolved_by=caller.actor, note=note))

@@ -18,6 +18,7 @@ from counterfoil.domain.settings_fields import GATEWAYS, SEALED_PARTS
 from counterfoil.domain.settings_patch import Change, complete, merge, put, settle, value_at
 from counterfoil.domain.settings_rules import wrong
 from counterfoil.services import credentials, signing
+from counterfoil.services.auditing import done
 from counterfoil.services.context import Context
 from counterfoil.services.credentials import Whose
 from counterfoil.services.payments import Caller
@@ -122,16 +123,8 @@ async def _take(
     if not found:
         return
     await settings_document.replace(conn, ctx.merchant_id, stored.version + 1, settled, ctx.now())
-    await audit.record(
-        conn,
-        merchant_id=ctx.merchant_id,
-        mode=caller.mode,
-        at=ctx.now(),
-        actor=caller.actor,
-        action=ACTION,
-        object_id=OBJECT,
-        detail={"version": stored.version + 1, "changes": [_told(one) for one in found]},
-    )
+    detail = {"version": stored.version + 1, "changes": [_told(one) for one in found]}
+    await done(ctx, conn, caller, ACTION, OBJECT, detail)
 
 
 def _told(one: Change) -> dict[str, Any]:
