@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 import receipt_samples
-from counterfoil.documents.receipt_shown import rate, shown
+from counterfoil.documents.receipt_shown import breakable, rate, shown
 from counterfoil.domain.receipt import Kind, Party
 
 
@@ -88,3 +88,12 @@ def test_a_rate_is_shown_without_needless_zeros(basis, text):
 def test_a_receipt_without_a_link_has_no_code_to_scan():
     page = shown(receipt_samples.receipt(verify_url=None))
     assert (page["qr"], page["verify_url"]) == (None, None)
+
+
+@pytest.mark.parametrize("syllable", ["a", "கொ", "ப்ப", "क्ष्मि", "र्\u200dय"])
+def test_a_long_word_is_broken_only_between_syllables(syllable):
+    broken = breakable(syllable * 100)
+    assert broken.replace("\u200b", "") == syllable * 100
+    parts = broken.split("\u200b")
+    assert {part.replace(syllable, "") for part in parts} == {""}
+    assert max(map(len, parts)) < 22 + len(syllable)

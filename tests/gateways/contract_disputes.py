@@ -11,9 +11,11 @@ from counterfoil.gateways.base import Accepted, Evidence, Outcome, Refused, Unkn
 from gateways.contract_refunds import RefundContract
 from gateways.shop import Shop, of, said
 
+TEXTS = {"receipt": "No. 1\nPaid: \u20b9 500", "access_log": "12:00 signed in", "timeline": "12:05 paid"}
 EVIDENCE = Evidence(
     summary="The lamp was delivered.",
-    texts={"receipt": "No. 1\nPaid: \u20b9 500", "access_log": "12:00 signed in", "timeline": "12:05 paid"},
+    texts=TEXTS,
+    papers={name: b"%PDF-1.7 the " + name.encode() for name in TEXTS},
 )
 
 

@@ -114,6 +114,14 @@ def test_documents_of_the_three_kinds_are_kept_by_their_facts(shop):
         assert shop.client.document.fetch(made["id"]) == made
 
 
+def test_a_document_is_given_back_as_it_was_uploaded(shop):
+    content = PDF + bytes(range(256)) + b"\r\n--\r\n\r"
+    made = uploaded(shop, content)
+    answer = shop.session.get(f"{shop.sandbox.razorpay}/v1/documents/{made['id']}/content", auth=shop.auth)
+    assert (answer.headers["content-type"], answer.content) == ("application/pdf", content)
+    assert shop.api("GET", "documents/doc_unknown0000/content")[0] == 400
+
+
 def test_no_other_document_is_taken(shop):
     with pytest.raises(razorpay.errors.BadRequestError, match="must be a file of type"):
         uploaded(shop, b"a plain text")

@@ -1,13 +1,19 @@
 """Disputes through both gateways' sandbox: evidence, answers whose outcome is lost, deadlines and their alarms."""
 
-from collections.abc import Iterator
+import asyncio
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 
+from counterfoil.documents.template import TemplateError
+from counterfoil.documents.typesetting import Job
 from counterfoil.domain.dispute import TEXTS
 from counterfoil.services import checking, deadlines, inbox, sending, settling
 from database import Postgres
+from pdf_reading import embedded, pages, squeezed
 from postbox import Postbox, postbox
 from service import Service, Weak, serving
 
@@ -60,7 +66,8 @@ def paid(service: Service, gateway: str, **asked: Any) -> Any:
     if gateway == "stripe":
         asked = {"payment_method": "pm_card_visa", "confirm": True} | asked
         return service.create(gateway="stripe", customer=CUSTOMER, line_items=ITEMS, **asked)
-    made = service.create(currency="INR", gateway="razorpay", customer=CUSTOMER, line_items=ITEMS)
+    asked = {"customer": CUSTOMER, "line_items": ITEMS} | asked
+    made = service.create(currency="INR", gateway="razorpay", **asked)
     service.pay_razorpay(made["attempts"][0]["gateway_reference"])
     answer = service.post(f"/api/payments/{made['id']}/sync")
     assert answer.json["status"] == "captured", answer
@@ -371,6 +378,139 @@ def test_an_open_dispute_is_read_again_although_no_webhook_tells_of_it(service: 
     assert read(service, one)["status"] == "won"
     [row] = service.rows("SELECT next_check_at FROM disputes WHERE id = $1", one["id"])
     assert row["next_check_at"] is None
+
+
+# Evidence on paper
+
+
+def uploaded(service: Service, one: Any) -> dict[str, list[bytes]]:
+    """Every document that Razorpay was ever sent, by its name, as it has them."""
+    config = service.sandbox.config
+    auth = (config.razorpay_key_id, config.razorpay_key_secret)
+    found: dict[str, list[bytes]] = {}
+    for document in service.sandbox.truth()["razorpay"]["documents"]:
+        url = f"{service.sandbox.razorpay}/v1/documents/{document['id']}/content"
+        content = requests.get(url, auth=auth, timeout=10).content
+        if one["gateway_reference"].encode() in embedded(content)[2]:
+            found.setdefault(document["name"].removesuffix(".pdf"), []).append(content)
+    return found
+
+
+def named(service: Service, one: Any) -> set[str]:
+    """The documents that the contest names."""
+    kept = truth(service, one)["evidence"]
+    plain = [
+        ids
+        for field, ids in kept.items()
+        if field not in {"summary", "others", "amount"} and isinstance(ids, list)
+    ]
+    return {id_ for ids in (*plain, *(other["document_ids"] for other in kept["others"])) for id_ in ids}
+
+
+def test_what_razorpay_is_sent_is_each_text_as_pdf_in_its_own_script(service: Service):
+    names = {"name": "दीक्षा क्षत्रिय", "email": "asha@example.com", "country": "IN"}
+    one = dispute(service, paid(service, "razorpay", customer=names))
+    path = f"/api/payments/disputes/{one['id']}/evidence"
+    service.call("PUT", path, {"texts": {"customer_communication": "பொருள் கிடைத்தது\nநன்றி"}})
+    answer(service, one, "submit")
+    texts, papers = evidence(service, one)["texts"], uploaded(service, one)
+    assert set(papers) == set(texts)
+    assert len(named(service, one)) == len(texts)
+    for name, text in texts.items():
+        (paper,) = papers[name]
+        written = squeezed("".join(pages(paper)))
+        assert [line for line in text.splitlines() if squeezed(line) not in written] == []
+        told = json.loads(embedded(paper)[2])
+        assert (told["text"], told["dispute"]) == (text, one["gateway_reference"])
+    assert "दीक्षा क्षत्रिय" in pages(papers["customer_name"][0])[0]
+
+
+def test_what_is_sent_again_in_the_same_words_is_the_same_bytes(service: Service):
+    one = dispute(service, paid(service, "razorpay"))
+    path = f"/api/payments/disputes/{one['id']}/evidence"
+    service.call("PUT", path, {"texts": {"refund_policy": "No returns."}})
+    service.sandbox.fault("razorpay", "disputes.contest", "error_4xx")
+    assert answer(service, one, "submit")["answer"] == "none"
+    service.advance(DAY)
+    service.call("PUT", path, {"texts": {"refund_policy": "None."}})
+    assert answer(service, one, "submit")["answer"] == "submitted"
+    papers = uploaded(service, one)
+    assert {len(sent) for sent in papers.values()} == {2}
+    assert [name for name, (first, second) in papers.items() if first != second] == ["refund_policy"]
+
+
+def refusing(reason: str) -> Callable[..., Any]:
+    async def document(job: Job) -> bytes:
+        raise TemplateError(reason)
+
+    return document
+
+
+def test_a_text_that_cannot_be_drawn_is_told_and_nothing_is_sent(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    one = dispute(service, paid(service, "razorpay"))
+    path = f"/api/payments/disputes/{one['id']}/evidence"
+    kept = service.call("PUT", path, {"texts": {"refund_policy": "No returns."}}).json
+    with monkeypatch.context() as broken:
+        broken.setattr(service.context.renderer, "document", refusing("it took longer than 60 s"))
+        refused = answer(service, one, "submit", expect=422, idempotency_key="once")
+    assert (refused["code"], refused["field"].partition(".")[0]) == ("invalid_request", "texts")
+    name = refused["field"].removeprefix("texts.")
+    told = f"{name} cannot be made a PDF: it took longer than 60 s. Nothing was sent, and the draft is as it was."
+    assert refused["detail"] == told
+    assert (uploaded(service, one), asked(service, one, "submit_evidence")) == ({}, 0)
+    assert evidence(service, one) == kept
+    assert answer(service, one, "submit", idempotency_key="once")["answer"] == "submitted"
+
+
+def test_a_paper_that_is_larger_than_the_gateway_is_sent_is_refused(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    one = dispute(service, paid(service, "razorpay"))
+    part = service.context.directory.gateway(account(service, one)).disputes
+    monkeypatch.setattr(part, "paper_bytes", 1_000)
+    refused = answer(service, one, "submit", expect=422)
+    assert "bytes, and the gateway is sent at most 1000; shorten it. Nothing was sent" in refused["detail"]
+    assert uploaded(service, one) == {}
+
+
+def account(service: Service, one: Any) -> str:
+    [row] = service.rows("SELECT account_id FROM disputes WHERE id = $1", one["id"])
+    found: str = row["account_id"]
+    return found
+
+
+def test_evidence_that_is_edited_while_it_is_drawn_is_not_sent(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    one = dispute(service, paid(service, "razorpay"))
+    path = f"/api/payments/disputes/{one['id']}/evidence"
+    draw, edited = service.context.renderer.document, []
+
+    async def document(job: Job) -> bytes:
+        if not edited:
+            edited.append(job)
+            await asyncio.to_thread(service.call, "PUT", path, {"summary": "Ours."})
+        return await draw(job)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(service.context.renderer, "document", document)
+        refused = answer(service, one, "submit", expect=409)
+    assert "it was edited in this moment" in refused["detail"]
+    assert (uploaded(service, one), asked(service, one, "submit_evidence")) == ({}, 0)
+    assert answer(service, one, "submit")["answer"] == "submitted"
+    assert truth(service, one)["evidence"]["summary"] == "Ours."
+
+
+def test_nothing_is_drawn_for_a_gateway_that_takes_text_nor_for_what_was_submitted(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    first = dispute(service, paid(service, "razorpay"))
+    done = answer(service, first, "submit")
+    monkeypatch.setattr(service.context.renderer, "document", refusing("nothing is to be drawn"))
+    assert answer(service, first, "submit") == done
+    assert answer(service, dispute(service, paid(service, "stripe")), "submit")["answer"] == "submitted"
 
 
 # What is refused, and what is not believed

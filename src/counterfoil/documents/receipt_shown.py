@@ -4,7 +4,9 @@ The layout adds nothing to this but places. Amounts come from the model's intege
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import segno
@@ -16,9 +18,10 @@ from counterfoil.domain.receipt import INDIA, Kind, Line, Party, Receipt, Tax
 
 _LETTER: Final = frozenset({"US", "CA", "MX", "CL", "CO", "PH"})  # where paper is not A4
 _UNBROKEN: Final = 22  # characters; a longer word may be broken, so that it leaves no column
-_WORD: Final = re.compile(rf"\S{{{_UNBROKEN}}}(?=\S)")
 _MASK: Final = 3  # dark where row and column add up to a multiple of three
 _BREAK: Final = "\N{ZERO WIDTH SPACE}"
+_VIRAMA: Final = 9  # its combining class in all scripts
+_JOINERS: Final = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 # Controls, and what turns the direction of the text after it: a name could make an amount read backwards.
 _UNSEEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
@@ -68,9 +71,26 @@ def _clean(text: str) -> str:
     return _UNSEEN.sub(" ", text).strip()
 
 
-def breakable(text: str) -> str:
-    """The text without what is not seen, whose long words may be broken."""
-    return _WORD.sub(lambda found: found.group() + _BREAK, _clean(text))
+def breakable(text: str, unbroken: int = _UNBROKEN) -> str:
+    """The text without what is not seen, whose words may be broken after so many characters."""
+    return re.sub(rf"\S{{{unbroken + 1},}}", lambda found: _broken(found.group(), unbroken), _clean(text))
+
+
+def _broken(word: str, unbroken: int) -> str:
+    made, since = [word[0]], 1
+    for before, letter in pairwise(word):
+        if since >= unbroken and not _is_one_syllable(before, letter):
+            made.append(_BREAK)
+            since = 0
+        made.append(letter)
+        since += 1
+    return "".join(made)
+
+
+def _is_one_syllable(before: str, letter: str) -> bool:
+    """Whether a break between them would be seen: before a mark, or where a virama or a joiner ties them together."""
+    joins = unicodedata.combining(before) == _VIRAMA or before in _JOINERS
+    return joins or letter in _JOINERS or unicodedata.category(letter).startswith("M")
 
 
 def _isolated(text: str) -> str:

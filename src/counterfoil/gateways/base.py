@@ -120,10 +120,12 @@ class Evidence:
     `texts` are plain texts by our names for them, of several lines: product_description, customer_communication,
     refund_policy, refund_history, cancellation_policy, delivery_log, receipt, access_log, timeline, customer_name and
     the others of `Disputes.fields`. Every gateway takes every name: one that it has no field for goes along under it.
+    `papers` are the same texts as PDF, by the same names, for a gateway with `Disputes.paper_bytes`.
     """
 
     summary: str
     texts: Mapping[str, str] = field(default_factory=dict)
+    papers: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     amount: int | None = None
 
 
@@ -191,6 +193,7 @@ class Refunds(Protocol):
 
 class Disputes(Protocol):
     fields: Mapping[str, str]  # of Evidence.texts: our name, and the gateway's own field that it becomes
+    paper_bytes: int | None  # texts go as Evidence.papers, each of at most so many bytes; None: as text
 
     async def draft(self, ref: str, evidence: Evidence) -> Outcome:
         """Keep the evidence at the gateway, where people see it; nothing is submitted, and it may be changed again."""

@@ -1,10 +1,11 @@
 """Disputes: read, answered with evidence, or accepted. One verb a function.
 
 An answer is a call: its intent is committed first, one is on its way at a time, and an outcome that is not known is
-settled by reading the dispute (services/dispute_settling.py), never by sending again.
+settled by reading the dispute (services/dispute_settling.py), never by sending again. What takes time, as evidence on
+paper, is made ready before the intent: from then on there is only sending.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from counterfoil.domain import routing
@@ -28,7 +29,7 @@ from counterfoil.domain.errors import (
 )
 from counterfoil.domain.routing import Feature
 from counterfoil.gateways.base import Disputes
-from counterfoil.services import calling, dispute_standing
+from counterfoil.services import calling, dispute_standing, papers
 from counterfoil.services import evidence as collecting
 from counterfoil.services.auditing import decided
 from counterfoil.services.caller import Caller
@@ -77,7 +78,8 @@ async def evidence(ctx: Context, caller: Caller, dispute_id: str) -> dict[str, A
         family = await payments.get(conn, dispute.payment_id)
         status, found = await _evidence(ctx, conn, family, dispute)
     part = ctx.directory.gateway(dispute.account_id).disputes
-    return {"dispute": dispute.id, "status": status, **found, "fields": dict(part.fields) if part else {}}
+    shown = {name: found[name] for name in ("summary", "texts", "amount")}
+    return {"dispute": dispute.id, "status": status, **shown, "fields": dict(part.fields) if part else {}}
 
 
 async def _evidence(
@@ -134,23 +136,66 @@ def _check(dispute: Dispute, draft: dict[str, Any]) -> None:
 async def submit(ctx: Context, caller: Caller, dispute_id: str) -> Dispute:
     """Send the evidence to the bank: the draft, or what our records say where nobody has edited one. Once.
 
-    Submitted already: answers the dispute as it stands. Raises WrongStateError, NotSupportedError.
+    Submitted already: answers the dispute as it stands. Raises WrongStateError, NotSupportedError, and
+    InvalidRequestError where a text cannot be put on paper.
     """
+    dispute = await get(ctx, caller, dispute_id)
+    if _submitting(dispute) is dispute.answer:
+        return dispute
+    part = _part(ctx, dispute)
+    ready = await _ready(ctx, dispute, part.paper_bytes)
     async with ctx.db.transaction() as conn:
         family, dispute = await _lock(conn, caller, dispute_id)
-        answer = ANSWERS.next(dispute.answer, Command.SUBMIT)
+        answer = _submitting(dispute)
         if answer is dispute.answer:
             return dispute
-        ALLOWED.next(dispute.state, Command.SUBMIT)
-        part = _part(ctx, dispute)
-        _, draft = await _evidence(ctx, conn, family, dispute)
+        await _refuse_edited(conn, dispute, ready)
         call = await _begin(ctx, conn, family, dispute, Verb.SUBMIT_EVIDENCE)
-        await disputes.keep_sent(conn, dispute.id, draft)
+        await disputes.keep_sent(conn, dispute.id, ready.draft)
         changes = {"submitted_by": caller.actor, "submissions_before": dispute.submissions}
         await _write(ctx, conn, family, dispute, caller, Command.SUBMIT, answer, **changes)
-    outcome = await part.submit(dispute.ref, collecting.made_of(draft), key=call.key)
+    outcome = await part.submit(dispute.ref, collecting.made_of(ready.draft, ready.papers), key=call.key)
     async with ctx.db.transaction() as conn:
         return (await calling.settle(ctx, conn, call, outcome)).dispute(dispute_id)
+
+
+def _submitting(dispute: Dispute) -> Answer:
+    """How the answer stands once the evidence is on its way; as it stands where that has arrived. Raises WrongStateError."""
+    answer = ANSWERS.next(dispute.answer, Command.SUBMIT)
+    if answer is not dispute.answer:
+        ALLOWED.next(dispute.state, Command.SUBMIT)
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """The evidence to be sent, and what anybody had edited of it when it was made ready."""
+
+    edited: dict[str, Any]
+    draft: dict[str, Any]
+    papers: dict[str, bytes]
+
+
+async def _ready(ctx: Context, dispute: Dispute, paper_bytes: int | None) -> _Ready:
+    async with ctx.db.reading() as conn:
+        family = await payments.get(conn, dispute.payment_id)
+        edited = await disputes.draft(conn, dispute.id)
+        draft = edited or await collecting.collect(ctx, conn, family, dispute)
+        sent = await disputes.sent(conn, dispute.id)
+    draft = {**draft, "dated": papers.dated(draft["texts"], sent, ctx.now())}
+    if paper_bytes is None:
+        return _Ready(edited, draft, {})
+    return _Ready(edited, draft, await papers.draw(ctx, family, dispute, draft, most_bytes=paper_bytes))
+
+
+async def _refuse_edited(conn: Connection, dispute: Dispute, ready: _Ready) -> None:
+    """Raise WrongStateError where somebody has edited the evidence since: nothing is sent but what stands there."""
+    if await disputes.draft(conn, dispute.id) != ready.edited:
+        raise WrongStateError(
+            command="submit evidence",
+            state=dispute.state.value,
+            because="it was edited in this moment; read it and submit it again",
+        )
 
 
 async def accept(ctx: Context, caller: Caller, dispute_id: str) -> Dispute:

@@ -55,9 +55,11 @@ async def collect(ctx: Context, conn: Connection, family: Family, dispute: Dispu
     }
 
 
-def made_of(draft: Mapping[str, Any]) -> Evidence:
-    """The draft as a gateway is given it."""
-    return Evidence(summary=draft["summary"], texts=dict(draft["texts"]), amount=draft["amount"])
+def made_of(draft: Mapping[str, Any], papers: Mapping[str, bytes]) -> Evidence:
+    """The draft as a gateway is given it, with its texts on paper where the gateway takes those."""
+    return Evidence(
+        summary=draft["summary"], texts=dict(draft["texts"]), papers=papers, amount=draft["amount"]
+    )
 
 
 def masked(address: str) -> str:

@@ -13,6 +13,7 @@ DISPUTE = dispute()["id"]
 EVIDENCE = Evidence(
     summary="The lamp was delivered.\n" + "x" * 2000,
     texts={"receipt": "No. 1", "timeline": "12:00 paid"},
+    papers={"timeline": b"%PDF the timeline", "receipt": b"%PDF the receipt"},
     amount=10000,
 )
 
@@ -28,7 +29,7 @@ def document(id_):
 
 
 @pytest.mark.parametrize("action", ["draft", "submit"])
-async def test_each_text_becomes_a_document_that_the_contest_names(action):
+async def test_the_paper_of_each_text_becomes_a_document_that_the_contest_names(action):
     acts = (document("doc_1"), document("doc_2"), answers(dispute(status="under_review")))
     async with razorpay(*acts) as (server, disputes):
         if action == "draft":
@@ -37,9 +38,9 @@ async def test_each_text_becomes_a_document_that_the_contest_names(action):
             outcome = await disputes.submit(DISPUTE, EVIDENCE, key="dsp_1")
     first, second, contest = server.sent
     assert first.path == second.path == "/v1/documents"
-    assert b"%PDF" in first.body
-    assert b"(No. 1)" in first.body
-    assert b"(12:00 paid)" in second.body
+    assert b'filename="receipt.pdf"' in first.body
+    assert b"\r\n\r\n%PDF the receipt\r\n--" in first.body
+    assert b"\r\n\r\n%PDF the timeline\r\n--" in second.body
     assert (contest.method, contest.path) == ("PATCH", f"/v1/disputes/{DISPUTE}/contest")
     assert contest.json == {
         "amount": 10000,
@@ -72,7 +73,8 @@ async def test_a_document_that_is_not_kept_leaves_the_dispute_untouched(upload):
 async def test_a_submission_without_an_answer_is_sent_once_more_and_its_documents_are_not():
     acts = (document("doc_1"), resets, answers(dispute(status="under_review")))
     async with razorpay(*acts) as (server, disputes):
-        outcome = await disputes.submit(DISPUTE, Evidence(summary="Yes.", texts={"receipt": "1"}), key="k")
+        one = Evidence(summary="Yes.", texts={"receipt": "1"}, papers={"receipt": b"%PDF"})
+        outcome = await disputes.submit(DISPUTE, one, key="k")
     assert isinstance(outcome, Accepted)
     assert [sent.method for sent in server.sent] == ["POST", "PATCH", "PATCH"]
 
@@ -104,7 +106,8 @@ async def test_an_answer_about_another_dispute_is_unknown():
 
 
 async def test_two_texts_of_one_field_stand_in_it_beside_one_another():
-    both = Evidence(summary="Yes.", texts={"customer_communication": "Hello", "delivery_log": "12:00 sent"})
+    texts = {"customer_communication": "Hello", "delivery_log": "12:00 sent"}
+    both = Evidence(summary="Yes.", texts=texts, papers=dict.fromkeys(texts, b"%PDF"))
     async with razorpay(document("doc_1"), document("doc_2"), answers(dispute())) as (server, disputes):
         await disputes.draft(DISPUTE, both)
     assert server.sent[2].json["customer_communication"] == ["doc_1", "doc_2"]

@@ -1,6 +1,6 @@
 """Disputes at Razorpay: contested with a summary and documents, or accepted (gateways 2.5).
 
-Razorpay takes evidence as uploaded documents only. Each of our texts is made a document first, and then named in the
+Razorpay takes evidence as uploaded documents only. The paper of each text is uploaded first, and then named in the
 contest; where one cannot be uploaded nothing is contested. It takes no key: what came of a call without an answer, the
 dispute tells.
 """
@@ -33,12 +33,15 @@ FIELDS: Final[Mapping[str, str]] = {
 SUMMARY_CHARS: Final = 1000
 # The name of a kind of document that Razorpay has no field for.
 OTHER_CHARS: Final = 60
+# Razorpay publishes no limit of a document. A text as long as any that has 3,000 Chinese signs comes to 780,000.
+PAPER_BYTES: Final = 1_000_000
 
 
 class Disputes:
     """Disputes of `gateways.base`."""
 
     fields = FIELDS
+    paper_bytes: int | None = PAPER_BYTES
 
     def __init__(self, line: Line) -> None:
         self._line = line
@@ -65,8 +68,8 @@ class Disputes:
 
     async def _contest(self, ref: str, evidence: Evidence, action: str, verb: Verb | None) -> Outcome:
         ids: dict[str, str] = {}
-        for name, text in evidence.texts.items():
-            kept = await self._upload(name, text)
+        for name in evidence.texts:
+            kept = await self._upload(name, evidence.papers[name])
             if not isinstance(kept, Accepted) or kept.ref is None:
                 return _uncontested(name, kept)
             ids[name] = kept.ref
@@ -79,9 +82,8 @@ class Disputes:
             method="PATCH",
         )
 
-    async def _upload(self, name: str, text: str) -> Outcome:
-        title = name.replace("_", " ").capitalize()
-        kind, body = paper.upload(f"{plain(name, OTHER_CHARS)}.pdf", paper.pdf(title, text))
+    async def _upload(self, name: str, content: bytes) -> Outcome:
+        kind, body = paper.upload(f"{plain(name, OTHER_CHARS)}.pdf", content)
         return await self._line.send("documents.create", ("documents",), body, _uploaded, kind=kind)
 
 

@@ -35,6 +35,7 @@ class Disputes:
     """Disputes of `gateways.base`. A part of a dispute cannot be contested: the evidence is about all of it."""
 
     fields = FIELDS
+    paper_bytes: int | None = None
 
     def __init__(self, line: Line) -> None:
         self._line = line

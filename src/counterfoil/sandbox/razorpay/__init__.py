@@ -68,6 +68,7 @@ API: Final[tuple[tuple[str, str, str, Handler], ...]] = (
     ("disputes.contest", "PATCH", "/v1/disputes/{id}/contest", disputes.contest),
     ("documents.create", "POST", "/v1/documents", disputes.upload),
     ("documents.retrieve", "GET", "/v1/documents/{id}", disputes.document),
+    ("documents.content", "GET", "/v1/documents/{id}/content", disputes.document_content),
 )
 BROWSER: Final[tuple[tuple[str, str, str, Handler], ...]] = (
     ("checkout.script", "GET", "/checkout.js", checkout.script),

@@ -1,5 +1,6 @@
 """Disputes and the documents that answer them: the calls about them."""
 
+from base64 import b64decode, b64encode
 from email import message_from_bytes
 from email.message import Message
 from typing import Any, Final
@@ -94,7 +95,7 @@ def _others(account: Account, fields: Fields) -> list[Json] | None:
 
 
 def upload(world: World, call: Incoming) -> Answer:
-    """POST /v1/documents: a form with the purpose and one file, of which only the facts are kept."""
+    """POST /v1/documents: a form with the purpose and one file."""
     account, parts = Account(world), _form(call)
     purpose, file = parts.get("purpose"), parts.get("file")
     if purpose is None or _content(purpose) != PURPOSE.encode():
@@ -114,12 +115,18 @@ def upload(world: World, call: Incoming) -> Answer:
         "size": len(content),
         "created_at": account.now,
     }
-    account.save(Held(DOCUMENT, document))
+    account.save(Held(DOCUMENT, document, {"content": b64encode(content).decode()}))
     return Answer.json(document)
 
 
 def document(world: World, call: Incoming) -> Answer:
     return Answer.json(Account(world).find(DOCUMENT, call.ids["id"]).body)
+
+
+def document_content(world: World, call: Incoming) -> Answer:
+    """The file as it was uploaded."""
+    held = Account(world).find(DOCUMENT, call.ids["id"])
+    return Answer(200, b64decode(held.hidden["content"]), {"content-type": held.body["mime_type"]})
 
 
 def _form(call: Incoming) -> dict[str, Message]:
