@@ -94,6 +94,7 @@ def receipt(
 
 def samples() -> dict[str, Receipt]:
     """All of them, by name."""
+    later = {"paid_at": PAID.replace(day=14), "issued_at": PAID.replace(day=16)}
     back = (Refunded(PAID.replace(day=14), 49900, "rfnd_01HZX8V5T8"),)
     rows = [
         {"name": f"Item {row}", "quantity": row % 5 + 1, "amount": 100 * row + 99, "tax_rate": 1800}
@@ -102,7 +103,7 @@ def samples() -> dict[str, Receipt]:
     return {
         "payment": receipt(),
         "refunded": receipt(refunds=back, fees=5200, sandbox=True),
-        "refund": receipt(kind=Kind.REFUND, number="RF-2026-000007"),
+        "refund": receipt(kind=Kind.REFUND, number="RF-2026-000007", **later),
         "void": receipt(voided="Issued twice by mistake"),
         "invoice": receipt(
             kind=Kind.INVOICE, number="INV-2026-000001", buyer=TRADER, items=MACHINES, place_of_supply="29"
@@ -197,6 +198,8 @@ def languages() -> dict[str, Receipt]:
         "ko": receipt(
             kind=Kind.REFUND,
             number="RF-2026-000008",
+            paid_at=PAID.replace(day=14),
+            issued_at=PAID.replace(day=16),
             locale="ko-KR",
             currency="KRW",
             zone="Asia/Seoul",

@@ -39,6 +39,19 @@ def test_a_receipt_is_sent_and_its_deliveries_listed_as_the_api_shows_them(run, 
     assert BEN in run("receipts", "deliveries", by_mail["receipt"]).out
 
 
+def test_the_receipt_of_a_refund_is_shown_and_sent_by_the_refunds_name(run, service: Service):
+    opened = {"automatedRefunds": True, "refundApprovalRequired": False}
+    service.change_settings({"refundProcessing": opened})
+    payment = paid(service)
+    asked = {"reason": "duplicate", "amount": 2_500}
+    refund = service.post(f"/api/payments/{payment['id']}/refund", asked).json
+    shown = json.loads(run("receipts", "show", refund["id"], "--json").out)
+    assert (shown["kind"], shown["total"]) == ("refund", 2_500)
+    ran = run("receipts", "deliver", payment["id"], "--refund", refund["id"], "--email", BEN, "--json")
+    assert [one["receipt"] for one in json.loads(ran.out)] == [shown["id"]], ran.err
+    assert run("receipts", "deliver", payment["id"], "--refund", "rfn_?").status == 1
+
+
 def test_what_cannot_be_sent_says_what_is_missing(run, service: Service):
     ran = run("receipts", "deliver", paid(service)["id"])
     assert (ran.status, ran.out) == (1, "")

@@ -4,7 +4,7 @@ import pytest
 
 import receipt_samples
 from counterfoil.documents.receipt_shown import breakable, rate, shown
-from counterfoil.domain.receipt import Kind, Party
+from counterfoil.domain.receipt import Kind, Party, Tax
 
 
 def minor(text):
@@ -56,6 +56,21 @@ def test_an_item_without_a_tax_has_a_dash_where_others_have_theirs():
 def test_a_refund_says_what_went_back():
     page = shown(receipt_samples.samples()["refund"])
     assert (page["headline"]["says"], page["sums"][-1]["says"]) == ("Refunded", "Total refunded")
+    assert page["headline"]["day"] == "14 November 2026"
+    assert [fact[:2] for fact in page["facts"][:1]] == [["Issued", "16 November 2026"]]
+    assert (page["facts"][1][0], page["facts"][1][1][:16]) == ("Refunded on", "14 November 2026")
+
+
+def test_half_of_a_quarter_of_a_percent_is_shown_as_it_is():
+    gem = ({"name": "Gem", "quantity": 1, "amount": 100_250, "tax_rate": 25},)
+    page = shown(receipt_samples.receipt(kind=Kind.INVOICE, buyer=receipt_samples.TRADER, items=gem))
+    assert page["rows"][0][-3:-1] == [["1.25", "0.125%"], ["1.25", "0.125%"]]
+    assert [line["says"] for line in page["sums"][1:3]] == ["CGST 0.125%", "SGST 0.125%"]
+
+
+def test_what_leaves_india_is_supplied_to_another_country():
+    invoice = receipt_samples.receipt(kind=Kind.INVOICE, place_of_supply="96")
+    assert ["Place of supply", "Other country (96)"] in shown(invoice)["facts"]
 
 
 def test_paper_is_that_of_the_sellers_country():
@@ -79,10 +94,20 @@ def test_a_word_too_long_for_its_column_may_be_broken_and_others_not():
 
 
 @pytest.mark.parametrize(
-    ("basis", "text"), [(1800, "18%"), (250, "2.5%"), (825, "8.25%"), (2000, "20%"), (0, "0%"), (5, "0.05%")]
+    ("basis", "half", "text"),
+    [
+        (1800, False, "18%"),
+        (250, False, "2.5%"),
+        (825, False, "8.25%"),
+        (2000, False, "20%"),
+        (0, False, "0%"),
+        (5, False, "0.05%"),
+        (12, True, "0.125%"),
+        (450, True, "4.505%"),
+    ],
 )
-def test_a_rate_is_shown_without_needless_zeros(basis, text):
-    assert rate(basis) == text
+def test_a_rate_is_shown_without_needless_zeros(basis, half, text):
+    assert rate(Tax("CGST", basis, 0, 0, half=half)) == text
 
 
 def test_a_receipt_without_a_link_has_no_code_to_scan():

@@ -127,6 +127,32 @@ def test_a_refund_brings_a_receipt_of_its_own(service, box):
     assert pdfs(mail)[0][1].startswith(b"%PDF-")
 
 
+def test_the_receipt_of_a_refund_is_sent_by_the_refunds_name_and_issued_anew_where_it_was_voided(
+    service, box
+):
+    payment = paid(service)
+    asked = {"reason": "duplicate", "amount": 2_500}
+    refund = service.post(f"/api/payments/{payment['id']}/refund", asked).json
+    path = f"/api/payments/refunds/{refund['id']}/receipt"
+    first = service.get(path).json
+    service.post(f"/api/payments/receipts/{first['id']}/void", {"reason": "wrong name"})
+    [sent] = deliver(service, payment, refund=refund["id"], email=BEN).json["data"]
+    assert sent["receipt"] == service.get(path).json["id"] != first["id"]
+    send_due(service)
+    [mail] = [mail for mail in box.mails if mail["To"] == BEN]
+    assert mail["Subject"].startswith("[Sandbox] Refund receipt RF-")
+
+
+def test_a_refund_of_another_payment_or_beside_a_receipt_is_no_way_to_name_one(service, box):
+    payment, other = paid(service), paid(service)
+    refund = service.post(f"/api/payments/{other['id']}/refund", {"reason": "duplicate"}).json
+    assert deliver(service, payment, refund=refund["id"]).status == 404
+    both = deliver(service, payment, refund=refund["id"], receipt=receipt(service, payment)["id"])
+    assert (both.status, both.json["detail"]) == (422, "Name a receipt or a refund, not both.")
+    send_due(service)
+    assert len(box.mails) == 3  # what was issued by itself
+
+
 def test_a_receipt_that_was_voided_meanwhile_is_not_sent(service, box):
     payment = paid(service)
     shown = receipt(service, payment)

@@ -17,6 +17,7 @@ from service import Service, Weak, call, serving
 
 OPEN = {"automatedRefunds": True, "refundApprovalRequired": False}
 PLAIN = {"multiFormatSupport": True, "advancedFormatting": True, "gstInvoices": False, "note": None}
+SELLER = {"country": "IN", "taxId": "29ABCDE1234F1Z5", "state": "29", "address": ["12 MG Road"]}
 NOBODY = {"country": None, "taxId": None, "state": None, "address": []}
 
 
@@ -144,6 +145,98 @@ def test_what_went_back_is_shown_and_has_a_receipt_of_its_own(service):
     assert of_refund["number"].startswith("RF-")
 
 
+def refunded(service: Service, payment: Any, amount: int | None = None) -> Any:
+    asked = {"reason": "duplicate", "amount": amount}
+    answer = service.post(f"/api/payments/{payment['id']}/refund", asked)
+    assert answer.status == 201, answer
+    return answer.json
+
+
+def of_refund(service: Service, refund: Any, status: int = 200, **query: Any) -> Any:
+    answer = service.get(f"/api/payments/refunds/{refund['id']}/receipt", **query)
+    assert answer.status == status, answer
+    return answer
+
+
+def test_a_refund_was_paid_back_on_its_own_day_and_not_on_the_payments(service):
+    payment = paid(service)
+    service.advance(3 * 24 * 3600)
+    refund = refunded(service, payment, 2_500)
+    assert refund["status"] == "succeeded", refund
+    shown, of_payment = of_refund(service, refund).json, receipt(service, payment).json
+    assert of_payment["refunds"][0]["at"] == shown["paid_at"]
+    assert shown["paid_at"][:10] == shown["issued_at"][:10] > of_payment["paid_at"][:10]
+    service.advance(24 * 3600)
+    service.post(f"/api/payments/receipts/{shown['id']}/void", {"reason": "wrong name"})
+    again = of_refund(service, refund).json
+    assert (again["paid_at"], again["issued_at"] > shown["issued_at"]) == (shown["paid_at"], True)
+
+
+def taxes(shown: Any) -> dict[str, int]:
+    return {tax["name"]: tax["amount"] for tax in shown["taxes"]}
+
+
+def test_a_captured_part_is_taxed_for_what_it_is_and_its_refunds_add_up_to_it(service):
+    service.change_settings({"business": SELLER, "receiptGeneration": {"gstInvoices": True}})
+    items = [{"name": "Tea", "amount": 10_500, "tax_rate": 500, "hsn": "0902"}]
+    method = {"gateway": "stripe", "payment_method": "pm_card_bypassPending", "confirm": True}
+    near = {"name": "Anna", "state": "29"}
+    payment = service.create(10_500, "INR", capture="manual", line_items=items, customer=near, **method)
+    assert service.post(f"/api/payments/{payment['id']}/capture", {"amount": 5_000}).status == 200
+    whole = receipt(service, payment).json
+    assert (whole["kind"], whole["total"], whole["taxable"]) == ("invoice", 5_000, 4_762)
+    assert [line["description"] for line in whole["lines"]] == ["Tea"]
+    assert taxes(whole) == {"CGST": 119, "SGST": 119}
+    # What has become of the settings since changes nothing of what was sold.
+    service.change_settings({"business": {**SELLER, "state": "07"}})
+    back = [of_refund(service, refunded(service, payment, amount)).json for amount in (2_499, 1, 2_500)]
+    assert sum(one["total"] for one in back) == 5_000
+    assert {name: sum(taxes(one).get(name, 0) for one in back) for name in ("CGST", "SGST", "IGST")} == {
+        "CGST": 119,
+        "SGST": 119,
+        "IGST": 0,
+    }
+
+
+def test_a_voided_receipt_of_a_refund_is_replaced_when_it_is_next_asked_for(service):
+    payment = paid(service)
+    refund, other = refunded(service, payment, 2_500), refunded(service, payment, 1_000)
+    first = of_refund(service, refund).json
+    assert of_refund(service, refund).json == first
+    service.post(f"/api/payments/receipts/{first['id']}/void", {"reason": "wrong name"})
+    second = of_refund(service, refund).json
+    assert (second["number"] > first["number"], second["voided"], second["total"]) == (True, None, 2_500)
+    assert of_refund(service, refund, format="pdf").body.startswith(b"%PDF-")
+    assert of_refund(service, other).json["total"] == 1_000
+
+
+def test_a_refund_that_has_not_arrived_has_no_receipt_and_it_says_why(service):
+    service.change_settings({"refundProcessing": {"refundApprovalRequired": True}})
+    waits = refunded(service, paid(service), 2_500)
+    assert of_refund(service, waits, 409).json["detail"] == (
+        "Cannot give a receipt for it while the state is pending_approval: nothing has been paid back."
+    )
+    of_refund(service, {"id": service.context.new_id("refund")}, 404)
+    of_refund(service, {"id": "rfn_1"}, 404)
+
+
+def test_a_refund_paid_back_by_hand_names_its_evidence_and_no_card(service):
+    service.sandbox.control("POST", "stripe/refunds", {"course": "failing", "seconds": 60, "times": 1})
+    payment = paid(service)
+    failed = refunded(service, payment)
+    service.advance(7 * 3600)
+    service.run(refunding.look_after(service.context, payment["id"], failed["id"]))
+    asked = {"evidence": "UTR 4711"}
+    by_hand = service.post(f"/api/payments/refunds/{failed['id']}/manual", asked).json
+    approved = service.post(f"/api/payments/refunds/{by_hand['id']}/approve", key=service.key("approver"))
+    assert approved.json["status"] == "succeeded", approved
+    shown = of_refund(service, by_hand).json
+    assert (shown["method"], shown["references"]["evidence"]) == ("Paid back by hand", "UTR 4711")
+    page = of_refund(service, by_hand, format="html").body.decode()
+    assert "Evidence" in page
+    assert "••••" not in page
+
+
 def listed(service: Service) -> list[Any]:
     return service.get("/api/payments/receipts", limit=200).json["data"]
 
@@ -174,8 +267,7 @@ def test_a_voided_receipt_keeps_its_number_and_the_payment_gets_another(service)
 
 
 def test_an_indian_invoice_splits_its_tax_by_where_it_is_supplied(service):
-    seller = {"country": "IN", "taxId": "29ABCDE1234F1Z5", "state": "29", "address": ["12 MG Road"]}
-    service.change_settings({"business": seller, "receiptGeneration": {"gstInvoices": True}})
+    service.change_settings({"business": SELLER, "receiptGeneration": {"gstInvoices": True}})
     items = [{"name": "Book", "amount": 11_800, "tax_rate": 1_800, "hsn": "4901"}]
     home = receipt(service, paid(service, 11_800, "INR", line_items=items)).json
     assert home["kind"] == "invoice"
@@ -187,6 +279,27 @@ def test_an_indian_invoice_splits_its_tax_by_where_it_is_supplied(service):
     other = receipt(service, paid(service, 11_800, "INR", line_items=items, customer=away)).json
     assert [(tax["name"], tax["amount"]) for tax in other["taxes"]] == [("IGST", 1_800)]
     assert other["place_of_supply"] == "07"
+    abroad = receipt(service, paid(service, 11_800, "INR", line_items=items, customer={"country": "DE"})).json
+    assert (taxes(abroad), abroad["place_of_supply"]) == ({"IGST": 1_800}, "96")
+
+
+def test_the_gstin_names_the_state_where_nothing_else_does(service):
+    seller = {**SELLER, "state": None}
+    service.change_settings({"business": seller, "receiptGeneration": {"gstInvoices": True}})
+    items = [{"name": "Book", "amount": 11_800, "tax_rate": 1_800, "hsn": "4901"}]
+    near = receipt(service, paid(service, 11_800, "INR", line_items=items, customer={"state": "29"})).json
+    assert (taxes(near), near["place_of_supply"]) == ({"CGST": 900, "SGST": 900}, "29")
+    assert receipt(service, paid(service, 11_800, "INR", line_items=items)).json["place_of_supply"] == "29"
+
+
+def test_reverse_charge_is_said_by_setting_and_on_invoices_alone(service):
+    gst = {"gstInvoices": True, "reverseCharge": True}
+    service.change_settings({"business": SELLER, "receiptGeneration": gst})
+    rupees, dollars = paid(service, 11_800, "INR"), paid(service)
+    assert receipt(service, rupees).json["reverse_charge"] is True
+    assert receipt(service, dollars).json["reverse_charge"] is False
+    service.change_settings({"receiptGeneration": {"reverseCharge": False}})
+    assert receipt(service, paid(service, 11_800, "INR")).json["reverse_charge"] is False
 
 
 def test_numbers_have_no_gap_and_no_repeat_among_failures_and_crowds(service, weak):
@@ -228,9 +341,28 @@ def test_what_a_receipt_cannot_say_never_holds_up_the_money(service):
     service.change_settings({"receiptGeneration": {"series": {"payment": "TOOLONG"}}})
     payment = paid(service)
     service.change_settings({"receiptGeneration": {"series": {}}})
-    rows = service.rows("SELECT kind FROM exceptions WHERE payment_id = $1", payment["id"])
-    assert [row["kind"] for row in rows] == ["receipt_failed"]
+    assert [one["subject"] for one in failures(service, payment)] == [payment["id"]]
     assert receipt(service, payment).json["number"].startswith("R-")
+
+
+def failures(service: Service, payment: Any) -> list[Any]:
+    found = service.rows("SELECT * FROM exceptions WHERE payment_id = $1 ORDER BY id", payment["id"])
+    assert {one["kind"] for one in found} <= {"receipt_failed"}
+    return found
+
+
+def test_each_receipt_that_could_not_be_issued_is_told_and_is_issued_when_it_is_asked_for(service):
+    service.change_settings({"receiptGeneration": {"series": {"payment": "TOOLONG", "refund": "TOOLONG"}}})
+    payment = paid(service)
+    refunds = [refunded(service, payment, amount) for amount in (1_000, 2_000)]
+    service.change_settings({"receiptGeneration": {"series": {}}})
+    told = failures(service, payment)
+    assert [one["subject"] for one in told] == [payment["id"], *(refund["id"] for refund in refunds)]
+    assert told[1]["sentence"] == (
+        f"No receipt could be issued for {refunds[0]['id']}: TOOLONG is no prefix of a number series:"
+        " one to four capital letters or digits."
+    )
+    assert [of_refund(service, refund).json["total"] for refund in refunds] == [1_000, 2_000]
 
 
 def test_whoever_has_the_link_sees_the_receipt_and_nobody_else_does(service):

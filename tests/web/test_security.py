@@ -65,6 +65,7 @@ WHO = """
     POST  /api/payments/refunds/batches/{batch_id}/reject  approver
     POST  /api/payments/refunds/batches/{batch_id}/cancel  approver
     GET   /api/payments/{payment_id}/receipt               viewer
+    GET   /api/payments/refunds/{refund_id}/receipt        viewer
     GET   /api/payments/receipts                           viewer
     GET   /api/payments/receipts/export                    viewer
     GET   /api/payments/receipts/{receipt_id}              viewer

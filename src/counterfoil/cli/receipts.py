@@ -38,11 +38,11 @@ receipts.add_command(signing)
 
 
 @receipts.command()
-@click.argument("id_", metavar="PAYMENT_OR_RECEIPT")
+@click.argument("id_", metavar="PAYMENT_REFUND_OR_RECEIPT")
 @click.option("--format", "chosen", type=click.Choice(FORMATS), default="pdf", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="By its number, where left out.")
 def render(id_: str, chosen: str, out: Path | None) -> None:
-    """Write a receipt to a file; of a payment that has none yet it is issued."""
+    """Write a receipt to a file; of a payment or a refund that has none it is issued."""
 
     async def act(ctx: Context) -> tuple[str, bytes]:
         receipt = await _of(ctx, id_)
@@ -55,7 +55,7 @@ def render(id_: str, chosen: str, out: Path | None) -> None:
 
 
 @receipts.command(name="show")
-@click.argument("id_", metavar="PAYMENT_OR_RECEIPT")
+@click.argument("id_", metavar="PAYMENT_REFUND_OR_RECEIPT")
 @as_json
 def show_receipt(id_: str, as_json: bool) -> None:
     """One receipt, whole."""
@@ -132,6 +132,7 @@ def export(since: datetime, until: datetime, chosen: str, out: Path) -> None:
 @click.option("--email", help="Where to, if not to the customer's own address.")
 @click.option("--phone", help="With its country, as +919876543210, if not the customer's own.")
 @click.option("--receipt", "receipt_id", help="Another of the payment's, as that of a refund.")
+@click.option("--refund", "refund_id", help="That of this refund, issued now where there is none.")
 @as_json
 def deliver(
     payment_id: str,
@@ -139,14 +140,17 @@ def deliver(
     email: str | None,
     phone: str | None,
     receipt_id: str | None,
+    refund_id: str | None,
     as_json: bool,
 ) -> None:
-    """Send the receipt of a payment: a new delivery each time, which the running service carries out."""
+    """Send the receipt of a payment or of a refund of it: a new delivery each time, which the running service carries out."""
     if not ids.is_id("payment", payment_id):
         raise NotFoundError("payment", payment_id[:64])
     if receipt_id is not None and not ids.is_id("receipt", receipt_id):
         raise NotFoundError("receipt", receipt_id[:64])
-    ask = Ask(channels=channels, email=email, phone=phone, receipt_id=receipt_id)
+    if refund_id is not None and not ids.is_id("refund", refund_id):
+        raise NotFoundError("refund", refund_id[:64])
+    ask = Ask(channels=channels, email=email, phone=phone, receipt_id=receipt_id, refund_id=refund_id)
 
     async def act(ctx: Context) -> list[dict[str, Any]]:
         made = await receipt_delivery.deliver(ctx, operator(ctx), payment_id, ask)
@@ -201,9 +205,10 @@ def verify(link: str, file: Path | None, as_json: bool) -> None:
 async def _of(ctx: Context, id_: str) -> Receipt:
     finders: dict[str, Callable[..., Awaitable[Receipt]]] = {
         "payment": service.of_payment,
+        "refund": service.of_refund,
         "receipt": service.get,
     }
     for noun, find in finders.items():
         if ids.is_id(noun, id_):
             return await find(ctx, operator(ctx), id_)
-    raise NotFoundError("payment or receipt", id_[:64])
+    raise NotFoundError("payment, refund or receipt", id_[:64])

@@ -91,12 +91,11 @@ def words(receipt: Receipt, *, attached: bool) -> Words:
 
 
 def _facts(receipt: Receipt) -> dict[str, str]:
-    paid = receipt.issued_at if receipt.kind is Kind.REFUND else receipt.paid_at
     facts = {
         "title": receipt_words.words(receipt.locale)[receipt.kind.value],
         "number": receipt.number,
         "business": receipt.seller.name,
         "amount": receipt_money.shown(receipt.total, receipt.currency, receipt.locale),
-        "date": receipt_dates.day(paid, receipt.zone, receipt.locale),
+        "date": receipt_dates.day(receipt.paid_at, receipt.zone, receipt.locale),
     }
     return {name: one_line(value) for name, value in facts.items()}

@@ -141,10 +141,12 @@ def _party(receipt: Receipt, party: Party) -> Shown:
 def _facts(receipt: Receipt) -> list[list[str]]:
     """What stands beside the parties: name and value."""
     said, zone, locale = words(receipt.locale), receipt.zone, receipt.locale
-    paid = "refunded_on" if receipt.kind is Kind.REFUND else "paid_on"
     facts = [
         [said["issued"], receipt_dates.day(receipt.issued_at, zone, locale)],
-        [said[paid], f"{_day(receipt)} · {_isolated(receipt_dates.time(receipt.paid_at, zone))}"],
+        [
+            said[moved_on(receipt)],
+            f"{_day(receipt)} · {_isolated(receipt_dates.time(receipt.paid_at, zone))}",
+        ],
         [said["method"], _clean(receipt.method)],
     ]
     if receipt.place_of_supply:
@@ -152,6 +154,16 @@ def _facts(receipt: Receipt) -> list[list[str]]:
     if receipt.kind is Kind.INVOICE:
         facts.append([said["reverse_charge"], said["yes" if receipt.reverse_charge else "no"]])
     return facts
+
+
+def moved_on(receipt: Receipt) -> str:
+    """What the day is called on which the money moved."""
+    return "refunded_on" if receipt.kind is Kind.REFUND else "paid_on"
+
+
+def total(receipt: Receipt) -> str:
+    """What the total is called."""
+    return "total_refund" if receipt.kind is Kind.REFUND else "total"
 
 
 def _columns(receipt: Receipt) -> list[Shown]:
@@ -185,13 +197,13 @@ def _tax(receipt: Receipt, taxes: Iterable[Tax], name: str) -> list[str]:
     mine = [tax for tax in taxes if _clean(tax.name) == name]
     if not mine:
         return ["–"]
-    return [_plain(receipt, sum(tax.amount for tax in mine)), ", ".join(rate(tax.rate) for tax in mine)]
+    return [_plain(receipt, sum(tax.amount for tax in mine)), ", ".join(rate(tax) for tax in mine)]
 
 
-def rate(basis: int) -> str:
-    """A rate in basis points: "18%", "2.5%"."""
-    whole, part = divmod(basis, 100)
-    return f"{whole}.{part:02}".rstrip("0").rstrip(".") + "%"
+def rate(tax: Tax) -> str:
+    """The rate of a tax: "18%", "2.5%", "0.125%"."""
+    whole, part = divmod(tax.rate, 100)
+    return f"{whole}.{part:02}{5 if tax.half else ''}".rstrip("0").rstrip(".") + "%"
 
 
 def _sums(receipt: Receipt) -> list[Shown]:
@@ -202,10 +214,9 @@ def _sums(receipt: Receipt) -> list[Shown]:
         before = said["taxable" if receipt.kind is Kind.INVOICE else "subtotal"]
         sums.append(_sum(before, _plain(receipt, receipt.taxable)))
         sums += [
-            _sum(f"{_clean(tax.name)} {rate(tax.rate)}", _plain(receipt, tax.amount)) for tax in receipt.taxes
+            _sum(f"{_clean(tax.name)} {rate(tax)}", _plain(receipt, tax.amount)) for tax in receipt.taxes
         ]
-    total = said["total_refund" if receipt.kind is Kind.REFUND else "total"]
-    sums.append(_sum(total, _amount(receipt, receipt.total), "total"))
+    sums.append(_sum(said[total(receipt)], _amount(receipt, receipt.total), "total"))
     for refund in receipt.refunds:
         day = receipt_dates.day(refund.at, receipt.zone, receipt.locale)
         sums.append(

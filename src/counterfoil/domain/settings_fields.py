@@ -153,6 +153,7 @@ FIELDS: Final = (
     Field("receiptGeneration.customTemplates", TEMPLATES, "the merchant's own templates in use: the first rule that holds names one", default=[], optional=True),
     *(Field(f"receiptGeneration.series.{kind}", PREFIX, f"what numbers of {noun} begin with", default=prefix, optional=True) for kind, noun, prefix in SERIES),
     Field("receiptGeneration.gstInvoices", FLAG, "payments in rupees get an Indian GST invoice, where the business has a GSTIN", default=False, optional=True),
+    Field("receiptGeneration.reverseCharge", FLAG, "GST invoices say that the tax is payable on reverse charge", default=False, optional=True),
     Field("receiptGeneration.showFees", FLAG, "receipts show what the gateway kept", default=False, optional=True),
     Field("receiptGeneration.note", text(300), "stands at the foot of every receipt", optional=True),
     Field("receiptGeneration.signing.key", Rule(f"a private key on P-256 in PEM, at most {KEY_CHARS} characters", as_it_is, text=True), "every PDF of a receipt is signed with it; needs the extra `sign`", optional=True),

@@ -3,7 +3,7 @@
 It is numbered last, so that whoever waits for the next number waits for one commit and no more.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -13,10 +13,10 @@ import structlog
 
 from counterfoil.domain import receipt as domain
 from counterfoil.domain.charge import Charge
-from counterfoil.domain.errors import ConfigurationError, DatabaseAwayError
+from counterfoil.domain.errors import ConfigurationError, DatabaseAwayError, NotFoundError, WrongStateError
 from counterfoil.domain.payment import Payment, winner_charge
-from counterfoil.domain.receipt import Kind, Party, Receipt
-from counterfoil.domain.refund import Refund, State
+from counterfoil.domain.receipt import Kind, Line, Party, Receipt
+from counterfoil.domain.refund import Method, Refund, State
 from counterfoil.services import mailing, publishing, templates
 from counterfoil.services.auditing import SERVICE, decided
 from counterfoil.services.context import Context
@@ -30,13 +30,14 @@ from counterfoil.store.receipts import Issued
 # The series of each kind, where the settings name none.
 PREFIXES: Final[Mapping[Kind, str]] = {Kind.PAYMENT: "R", Kind.REFUND: "RF", Kind.INVOICE: "INV"}
 RUPEE: Final = "INR"
+BY_HAND: Final = "Paid back by hand"  # past the gateway; its evidence stands among the references
 
 log = structlog.get_logger()
 
 
 async def on_capture(ctx: Context, conn: Connection, family: Family) -> None:
     """The payment was captured: its receipt is due."""
-    await _due(ctx, conn, family, lambda: for_payment(ctx, conn, family))
+    await _due(ctx, conn, family, family.payment.id, lambda: for_payment(ctx, conn, family))
 
 
 async def on_refund(ctx: Context, conn: Connection, family: Family, before: State, refund: Refund) -> None:
@@ -44,13 +45,17 @@ async def on_refund(ctx: Context, conn: Connection, family: Family, before: Stat
     if refund.state is before:
         return
     if refund.state is State.SUCCEEDED:
-        await _due(ctx, conn, family, lambda: for_refund(ctx, conn, family, refund))
+        await _due(ctx, conn, family, refund.id, lambda: for_refund(ctx, conn, family, refund.id))
     elif before is State.SUCCEEDED:
         await void_refund(ctx, conn, family, refund)
 
 
 async def _due(
-    ctx: Context, conn: Connection, family: Family, issue: Callable[[], Awaitable[Issued | None]]
+    ctx: Context,
+    conn: Connection,
+    family: Family,
+    subject: str,
+    issue: Callable[[], Awaitable[Issued | None]],
 ) -> None:
     """Issue it; where that cannot be, a person is told, no number is taken, and the money is counted all the same."""
     try:
@@ -61,10 +66,10 @@ async def _due(
     except DatabaseAwayError:
         raise
     except Exception as cannot:  # noqa: BLE001  whatever it is: the money was taken, and is counted
-        log.warning("no receipt was issued", payment=family.payment.id, error=type(cannot).__name__)
-        sentence = f"No receipt could be issued for {family.payment.id}: {cannot}."
+        log.warning("no receipt was issued", subject=subject, error=type(cannot).__name__)
+        sentence = f"No receipt could be issued for {subject}: {str(cannot).rstrip('.')}."
         await call_a_person(
-            ctx, conn, family.payment, kind="receipt_failed", subject=family.payment.id, sentence=sentence
+            ctx, conn, family.payment, kind="receipt_failed", subject=subject, sentence=sentence
         )
 
 
@@ -73,20 +78,30 @@ async def for_payment(ctx: Context, conn: Connection, family: Family) -> Issued 
     charge = winner_charge(family.payment.winner_attempt_id, family.charges)
     if charge is None:
         return None
-    there = await _there(conn, family.payment.id, None)
-    return there or await _issue(ctx, conn, family, charge, None)
+    standing = await _standing(conn, family.payment.id)
+    return _of(standing, None) or await _issue(ctx, conn, family, charge, None, standing)
 
 
-async def for_refund(ctx: Context, conn: Connection, family: Family, refund: Refund) -> Issued:
-    """The receipt of a refund that has arrived: issued now, where there is none."""
+async def for_refund(ctx: Context, conn: Connection, family: Family, refund_id: str) -> Issued:
+    """The receipt of a refund that has arrived: issued now, where there is none.
+
+    Raises NotFoundError where the payment has no such refund, WrongStateError where it has not arrived.
+    """
+    refund = next((one for one in family.refunds if one.id == refund_id), None)
+    if refund is None:
+        raise NotFoundError("refund", refund_id)
+    if refund.state is not State.SUCCEEDED:
+        raise WrongStateError(
+            command="give a receipt for it", state=refund.state.value, because="nothing has been paid back"
+        )
     charge = next(charge for charge in family.charges if charge.id == refund.charge_id)
-    there = await _there(conn, family.payment.id, refund.id)
-    return there or await _issue(ctx, conn, family, charge, refund)
+    standing = await _standing(conn, family.payment.id)
+    return _of(standing, refund.id) or await _issue(ctx, conn, family, charge, refund, standing)
 
 
 async def void_refund(ctx: Context, conn: Connection, family: Family, refund: Refund) -> None:
     """The refund came back after all: its receipt is void, and keeps its number."""
-    there = await _there(conn, family.payment.id, refund.id)
+    there = _of(await _standing(conn, family.payment.id), refund.id)
     if there is not None:
         await void(ctx, conn, family.payment, there, "the refund has failed after all")
 
@@ -110,20 +125,23 @@ async def _tell(ctx: Context, conn: Connection, issued: Issued, type_: str) -> N
         await publishing.receipt(ctx, conn, issued, type_)
 
 
-async def _there(conn: Connection, payment_id: str, refund_id: str | None) -> Issued | None:
-    """The receipt of the payment, or of one refund of it, that is not void."""
-    return next(
-        (
-            one
-            for one in await receipts.of_payment(conn, payment_id)
-            if one.refund_id == refund_id and one.voided_at is None
-        ),
-        None,
-    )
+async def _standing(conn: Connection, payment_id: str) -> list[Issued]:
+    """The receipts of the payment and of its refunds that are not void."""
+    return [one for one in await receipts.of_payment(conn, payment_id) if one.voided_at is None]
+
+
+def _of(standing: Sequence[Issued], refund_id: str | None) -> Issued | None:
+    """The one of the payment itself, or of one refund of it."""
+    return next((one for one in standing if one.refund_id == refund_id), None)
 
 
 async def _issue(
-    ctx: Context, conn: Connection, family: Family, charge: Charge, refund: Refund | None
+    ctx: Context,
+    conn: Connection,
+    family: Family,
+    charge: Charge,
+    refund: Refund | None,
+    standing: Sequence[Issued],
 ) -> Issued:
     payment, document = family.payment, ctx.directory.document
     kind = _kind(document, payment, refund)
@@ -136,7 +154,7 @@ async def _issue(
     year = domain.financial_year(
         ctx.now().astimezone(zone).date(), document["business"]["financialYearStart"]
     )
-    draft = compose(ctx, family, charge, refund, kind)
+    draft = compose(ctx, family, charge, refund, kind, standing)
     template = await templates.chosen(ctx, conn, payment.merchant_id, draft, payment.metadata)
     sequence = await receipts.next_number(conn, payment.merchant_id, payment.mode, prefix, year)
     final = replace(
@@ -180,15 +198,26 @@ def _kind(document: Mapping[str, Any], payment: Payment, refund: Refund | None) 
     )
 
 
-def compose(ctx: Context, family: Family, charge: Charge, refund: Refund | None, kind: Kind) -> Receipt:
-    """What the receipt says, but for its number. Its sums agree, or ValueError is raised."""
+def compose(
+    ctx: Context,
+    family: Family,
+    charge: Charge,
+    refund: Refund | None,
+    kind: Kind,
+    standing: Sequence[Issued],
+) -> Receipt:
+    """What the receipt says, but for its number. Its sums agree, or ValueError is raised.
+
+    `standing` are the receipts of the payment and its refunds before it: a refund gives back what is left of what they say.
+    """
     payment, document = family.payment, ctx.directory.document
     seller, buyer = seller_of(document), buyer_of(payment.customer)
-    rates = domain.rates_for(seller, buyer)
     title = payment.description or payment.reference or "Payment"
-    lines = domain.lines(payment.line_items, charge.captured, title, rates)
+    lines = domain.lines(payment.line_items, charge.captured, title, domain.rates_for(seller, buyer))
     if refund is not None:
-        lines = domain.part_of(lines, refund.amount, f"Refund: {title}")
+        whole = _sold(family, charge, standing) or lines
+        gone = _gone_back(family, charge, standing)
+        lines = domain.part_of(whole, refund.amount, f"Refund: {title}", gone)
     made = Receipt(
         id=ctx.new_id("receipt"),
         kind=kind,
@@ -202,16 +231,38 @@ def compose(ctx: Context, family: Family, charge: Charge, refund: Refund | None,
         lines=lines,
         taxes=domain.totals(lines),
         total=sum(line.amount for line in lines),
-        paid_at=charge.made_at,
-        method=domain.method_of(charge.detail),
+        paid_at=(refund.ended_at or ctx.now()) if refund else charge.made_at,
+        method=_method(charge, refund),
         fees=_fee(document, charge) if refund is None else None,
         references=_references(family, charge, refund),
         notes=_notes(document),
-        place_of_supply=buyer.state or seller.state if kind is Kind.INVOICE else None,
+        place_of_supply=domain.place_of_supply(seller, buyer) if kind is Kind.INVOICE else None,
+        reverse_charge=kind is Kind.INVOICE and document["receiptGeneration"].get("reverseCharge", False),
         sandbox=payment.mode == "sandbox",
     )
     domain.check(made)
     return made
+
+
+def _sold(family: Family, charge: Charge, standing: Sequence[Issued]) -> tuple[Line, ...]:
+    """The lines of the payment's receipt, where the charge is what it is of: they stay when the settings change."""
+    own, paying = _of(standing, None), winner_charge(family.payment.winner_attempt_id, family.charges)
+    return _lines(own) if own and paying and paying.id == charge.id else ()
+
+
+def _gone_back(family: Family, charge: Charge, standing: Sequence[Issued]) -> list[Line]:
+    """The lines of the receipts of the charge's refunds."""
+    mine = {refund.id for refund in family.refunds if refund.charge_id == charge.id}
+    return [line for one in standing if one.refund_id in mine for line in _lines(one)]
+
+
+def _lines(issued: Issued) -> tuple[Line, ...]:
+    return msgspec.convert(issued.document["lines"], tuple[Line, ...])
+
+
+def _method(charge: Charge, refund: Refund | None) -> str:
+    by_hand = refund is not None and refund.method is Method.MANUAL
+    return BY_HAND if by_hand else domain.method_of(charge.detail)
 
 
 def seller_of(document: Mapping[str, Any]) -> Party:
@@ -244,7 +295,9 @@ def _fee(document: Mapping[str, Any], charge: Charge) -> int | None:
     """What the gateway kept, where the settings show it and the gateway has told it in the charge's currency."""
     fee = charge.detail.get("fee")
     shown = document["receiptGeneration"].get("showFees", False)
-    return fee if shown and isinstance(fee, int) and not isinstance(fee, bool) else None
+    if not shown or charge.detail.get("fee_currency") not in {None, charge.currency}:
+        return None
+    return fee if isinstance(fee, int) and not isinstance(fee, bool) else None
 
 
 def _references(family: Family, charge: Charge, refund: Refund | None) -> dict[str, str]:
@@ -256,6 +309,7 @@ def _references(family: Family, charge: Charge, refund: Refund | None) -> dict[s
         "gateway_reference": charge.ref,
         "refund": refund.id if refund else None,
         "bank_reference": refund.arn if refund else None,
+        "evidence": refund.evidence if refund else None,
     }
     return {name: value for name, value in named.items() if value}
 

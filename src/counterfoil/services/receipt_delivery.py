@@ -29,22 +29,28 @@ APP: Final = "app"  # whom it is shown to there, where the customer has no id
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """By which channels, and where to if not to the payment's customer. `receipt_id`: one of a refund, say."""
+    """By which channels, and where to if not to the payment's customer.
+
+    The payment's own receipt, or that of a refund of it (`refund_id`), or a particular one (`receipt_id`).
+    """
 
     channels: tuple[str, ...]
     email: str | None = None
     phone: str | None = None
     receipt_id: str | None = None
+    refund_id: str | None = None
 
 
 async def deliver(
     ctx: Context, caller: Caller, payment_id: str, ask: Ask, hold: Hold | None = None
 ) -> list[dict[str, Any]] | Replay:
-    """Send the payment's receipt, issued now where there is none. A retry of the same request sends nothing more.
+    """Send the receipt of the payment or of a refund, issued now where there is none. A retry of the same request sends nothing more.
 
     Raises WrongStateError where there is no receipt to send or it is void, InvalidRequestError where a channel is not
-    set up or the customer cannot be reached by it.
+    set up or the customer cannot be reached by it, or both a receipt and a refund are named.
     """
+    if ask.receipt_id is not None and ask.refund_id is not None:
+        raise InvalidRequestError("Name a receipt or a refund, not both.", field="refund")
     delivery = ctx.new_id("mail")
     try:
         async with ctx.db.transaction() as conn:
@@ -160,7 +166,10 @@ CHANNELS: Final[Mapping[str, Callable[[Context, Connection, _Wish], Awaitable[Ma
 
 
 async def _issued(ctx: Context, conn: Connection, family: Family, ask: Ask) -> Issued:
-    if ask.receipt_id is None:
+    issued: Issued | None
+    if ask.refund_id is not None:
+        issued = await issuing.for_refund(ctx, conn, family, ask.refund_id)
+    elif ask.receipt_id is None:
         issued = await issuing.for_payment(ctx, conn, family)
     else:
         of_payment = await receipts.of_payment(conn, family.payment.id)

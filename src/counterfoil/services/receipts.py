@@ -19,7 +19,7 @@ from counterfoil.services.context import Context
 from counterfoil.services.payments import lock
 from counterfoil.services.receipt_links import link
 from counterfoil.services.signing import Compared
-from counterfoil.store import payments, receipts
+from counterfoil.store import payments, receipts, refunds
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
 from counterfoil.store.receipts import Issued
@@ -77,6 +77,20 @@ async def of_payment(ctx: Context, caller: Caller, payment_id: str) -> Receipt:
         return shown(ctx, issued, family)
 
 
+async def of_refund(ctx: Context, caller: Caller, refund_id: str) -> Receipt:
+    """The receipt of a refund, issued now where there is none, as where the last one was voided.
+
+    Raises WrongStateError where it has not arrived, NotFoundError where there is no such refund.
+    """
+    async with ctx.db.transaction() as conn:
+        try:
+            payment_id = await refunds.payment_of(conn, refund_id, caller.merchant_id, caller.mode)
+        except LookupError:
+            raise NotFoundError("refund", refund_id) from None
+        family = await payments.lock(conn, payment_id)
+        return shown(ctx, await issuing.for_refund(ctx, conn, family, refund_id), family)
+
+
 async def get(ctx: Context, caller: Caller, receipt_id: str) -> Receipt:
     async with ctx.db.reading() as conn:
         issued = await _of(conn, caller, receipt_id)
@@ -109,7 +123,7 @@ async def page(
 
 
 async def void(ctx: Context, caller: Caller, receipt_id: str, reason: str) -> Receipt:
-    """Void a receipt that was wrong. It keeps its number, and the payment gets another when one is next asked for."""
+    """Void a receipt that was wrong. It keeps its number, and another is issued when one is next asked for."""
     async with ctx.db.transaction() as conn:
         issued = await _of(conn, caller, receipt_id)
         family = await payments.lock(conn, issued.payment_id)

@@ -137,7 +137,8 @@ def test_what_was_paid_with_is_kept(changes, detail):
     [
         ("buyer@okbank", "bu***@okbank"),
         ("9999900000@upi", "99***@upi"),
-        ("a@b", "a***@b"),
+        ("ab@upi", "a***@upi"),
+        ("a@b", "***@b"),
         ("noatsign", "no***"),
         ("", None),
         (None, None),

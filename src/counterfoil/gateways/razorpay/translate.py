@@ -187,11 +187,11 @@ def labelled(notes: Notes, label: str) -> str | None:
 
 
 def masked(vpa: str | None) -> str | None:
-    """A UPI address that tells a bank apart, and a person only to who knows them: bu***@okbank."""
+    """A UPI address that tells a bank apart, and a person only to who knows them: bu***@okbank, and a***@okbank of ab."""
     if not vpa:
         return None
     name, at, handle = vpa.partition("@")
-    return f"{name[:2]}***{at}{handle}"
+    return f"{name[: min(2, len(name) // 2)]}***{at}{handle}"
 
 
 def _paid_with(payment: Payment) -> Detail:

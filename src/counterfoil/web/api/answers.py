@@ -153,10 +153,12 @@ class ReceiptAnswer(BaseModel):
     buyer: dict[str, Any]
     currency: str
     lines: list[dict[str, Any]]
-    taxes: list[dict[str, Any]]
+    taxes: list[dict[str, Any]] = Field(
+        description="by name and rate in basis points; `half` says that half a basis point is to be added"
+    )
     taxable: int
     total: int
-    paid_at: str
+    paid_at: str = Field(description="of a refund: when it arrived")
     method: str
     refunds: list[dict[str, Any]]
     refunded: int

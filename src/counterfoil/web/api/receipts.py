@@ -50,6 +50,9 @@ class DeliverReceipt(Shape):
         default=None, description="with its country, as +919876543210, if not the customer's own"
     )
     receipt: Short | None = Field(default=None, description="another of the payment's, as that of a refund")
+    refund: Short | None = Field(
+        default=None, description="that of this refund, issued now where there is none"
+    )
 
 
 @router.get("/{payment_id}/receipt", response_model=None, responses=says(ReceiptAnswer))
@@ -63,6 +66,19 @@ async def of_payment(
     """The payment's receipt, in the format that `format` or the Accept header names. 409 where no money was taken."""
     chosen = choose(service.formats(ctx), named=format_, accept=request.headers.get("accept"))
     return await answer(ctx, await service.of_payment(ctx, caller, known("payment", payment_id)), chosen)
+
+
+@router.get("/refunds/{refund_id}/receipt", response_model=None, responses=says(ReceiptAnswer))
+async def of_refund(
+    request: Request,
+    ctx: InContext,
+    caller: Viewer,
+    refund_id: str,
+    format_: Annotated[Format | None, Query(alias="format")] = None,
+) -> Response:
+    """The refund's receipt, in the format that `format` or the Accept header names. 409 where it has not arrived."""
+    chosen = choose(service.formats(ctx), named=format_, accept=request.headers.get("accept"))
+    return await answer(ctx, await service.of_refund(ctx, caller, known("refund", refund_id)), chosen)
 
 
 @router.get("/receipts", response_model=None, responses=says(ReceiptList))
@@ -167,6 +183,7 @@ async def deliver(
         email=asked.email,
         phone=asked.phone,
         receipt_id=known("receipt", asked.receipt) if asked.receipt else None,
+        refund_id=known("refund", asked.refund) if asked.refund else None,
     )
     made = await receipt_delivery.deliver(ctx, caller, payment_id, ask, hold)
     if isinstance(made, Replay):
@@ -179,7 +196,7 @@ async def deliver(
 
 @router.post("/receipts/{receipt_id}/void", response_model=None, responses=says(ReceiptAnswer))
 async def void(ctx: InContext, caller: Admin, receipt_id: str, asked: VoidReceipt) -> Response:
-    """Void a receipt that was wrong: it keeps its number, and the payment gets another when one is next asked for."""
+    """Void a receipt that was wrong: it keeps its number, and another is issued when one is next asked for."""
     receipt = await service.void(ctx, caller, known("receipt", receipt_id), asked.reason)
     return await answer(ctx, receipt, "json")
 
