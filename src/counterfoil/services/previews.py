@@ -32,7 +32,7 @@ async def preview(ctx: Context, caller: Caller, ask: Ask) -> bytes:
         _, files = await templates.files(ctx, caller, ask.name, ask.version)
     else:
         files = dict(ask.files)
-    parts = templates.look_through(files)
+    parts = await templates.look_through(files)
     drawn = await templates.draw(ctx, parts, await _receipt(ctx, caller, ask), ask.format)
     if drawn is None:
         wanted = templates.MAINS[ask.format]

@@ -5,6 +5,7 @@ the version that was published when it was issued. Whatever goes wrong later, th
 person is called.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -47,17 +48,24 @@ def _allow(ctx: Context, caller: Caller) -> None:
         raise NotPermittedError(needs="admin, of live mode", has=f"a role of {caller.mode} mode")
 
 
-def look_through(files: Mapping[str, bytes]) -> Parts:
-    """What the files can draw. Raises InvalidRequestError for what can be seen to be wrong without drawing."""
+async def look_through(files: Mapping[str, bytes]) -> Parts:
+    """What the files can draw. Raises InvalidRequestError for what can be seen to be wrong without drawing.
+
+    In a thread: a long page takes half a second.
+    """
     try:
-        made = documents.parts(files)
-        for name, body in files.items():
-            if name.endswith(".typ"):
-                typesetting.refuse_packages(name, body)
-        if PAGE in made:
-            page_template.check(PAGE, files[PAGE])
+        return await asyncio.to_thread(_looked_through, files)
     except TemplateError as error:
         raise bad(error) from None
+
+
+def _looked_through(files: Mapping[str, bytes]) -> Parts:
+    made = documents.parts(files)
+    for name, body in files.items():
+        if name.endswith(".typ"):
+            typesetting.refuse_packages(name, body)
+    if PAGE in made:
+        page_template.check(PAGE, files[PAGE])
     return made
 
 
@@ -68,7 +76,7 @@ async def add(
     _allow(ctx, caller)
     if not receipt_template.NAME.fullmatch(name):
         raise InvalidRequestError(f"name must be {receipt_template.NAME_SAYS}.", field="name")
-    look_through(files)
+    await look_through(files)
     async with ctx.db.transaction() as conn:
         version = await store.next_version(conn, caller.merchant_id, name, ctx.now())
         await store.insert_version(
@@ -118,7 +126,7 @@ async def publish(ctx: Context, caller: Caller, name: str, version: int | None =
     """
     _allow(ctx, caller)
     number, brought = await files(ctx, caller, name, version)
-    parts = look_through(brought)
+    parts = await look_through(brought)
     for sample in receipt_sample.every():
         for format_ in MAINS:
             await draw(ctx, parts, sample, format_)
