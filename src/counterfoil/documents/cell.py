@@ -6,6 +6,7 @@ wrong as JSON. The process ends when its input does, so that none outlives the s
 """
 
 import json
+import os
 import struct
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -38,9 +39,12 @@ def main(folder: str, memory: str, cpu_s: str) -> None:
     does = doing(Path(folder))
     jobs, answers = sys.stdin.buffer, sys.stdout.buffer
     send(answers, READY)
-    while (message := receive(jobs)) is not None:
-        confinement.limit_cpu(float(cpu_s))
-        send(answers, answer(does, message))
+    try:
+        while (message := receive(jobs)) is not None:
+            confinement.limit_cpu(float(cpu_s))
+            send(answers, answer(does, message))
+    except MemoryError:
+        os.abort()  # as Typst does: so the warden knows why
 
 
 def doing(folder: Path) -> Mapping[bytes, Do]:

@@ -21,6 +21,8 @@ ACCESSIBLE: Final = "ua-1"  # PDF/UA-1: read aloud as it is meant
 # A folder that no template can have, where Typst is told to look for packages.
 _NO_PACKAGES: Final = "+none"
 _PACKAGE: Final = re.compile(r"""\b(?:import|include)\s*"@""")
+# What Typst says of them by itself; a template's own words begin otherwise ("panicked with: …").
+_ABOUT_PACKAGES: Final = re.compile(r"package (?:not )?found|package specification|failed to \w+ package")
 _OURS: Final = "__typst_py_bytes__.typ"  # what Typst calls document.typ, which it is handed as bytes
 _PLACE: Final = re.compile(r"┌─ (?P<file>.*):(?P<line>\d+):(?P<column>\d+)")
 
@@ -100,7 +102,7 @@ class Setter:
 def _told(error: typst.TypstError, folder: Path) -> TemplateError:
     """What Typst says, at the place in the template; and shortly where it is about a package."""
     place = _PLACE.search(error.diagnostic or "")
-    said = "packages cannot be imported" if "package" in error.message else error.message
+    said = "packages cannot be imported" if _ABOUT_PACKAGES.match(error.message) else error.message
     hints = [hint for hint in error.hints if "`--" not in hint]  # those are about Typst's own command line
     reason = "; ".join([said.replace(str(folder), ""), *hints])
     if place is None or place["file"].endswith(_OURS):

@@ -172,9 +172,12 @@ async def rendered(
         return None
     try:
         template = (await _parts(ctx, receipt.template)).get(MAINS[format_])
-        return await _drawn(ctx, template, receipt, signer) if template else None
     except (TemplateError, LookupError) as cannot:
-        log.warning("a template failed", template=receipt.template, receipt=receipt.id)
+        await _failed(ctx, receipt, cannot)
+        return None
+    try:
+        return await _drawn(ctx, template, receipt, signer) if template else None
+    except (TemplateError, OSError) as cannot:  # OSError: no room for its files or its process
         await _failed(ctx, receipt, cannot)
         return None
 
@@ -203,12 +206,14 @@ async def _parts(ctx: Context, reference: str) -> Parts:
         return kept
     async with ctx.db.reading() as conn:
         found = await store.files(conn, ctx.merchant_id, *receipt_template.parts(reference))
-    ctx.shelf.put(reference, documents.parts(found))
-    return documents.parts(found)
+    made = documents.parts(found)
+    ctx.shelf.put(reference, made)
+    return made
 
 
 async def _failed(ctx: Context, receipt: Receipt, cannot: Exception) -> None:
     """Call a person, once for a version."""
+    log.warning("a template failed", template=receipt.template, receipt=receipt.id)
     sentence = f"The template {receipt.template} could not draw {receipt.number}, and the built-in look took its place: {cannot}."
     async with ctx.db.transaction() as conn:
         await call_a_person_about_account(

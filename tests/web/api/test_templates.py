@@ -1,13 +1,15 @@
 """Templates of the merchant's own: brought, previewed, published, chosen, and set aside where they fail."""
 
 import base64
+import errno
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
+import pypdfium2
 import pytest
 
-from counterfoil.documents import page_template, receipt_html
+from counterfoil.documents import jail, page_template, receipt_html, warden
 from counterfoil.services import receipts
 from database import Postgres
 from service import Service, serving
@@ -64,6 +66,12 @@ def receipt(service: Service, payment: Any, format_: str = "json") -> Any:
     answer = service.get(f"/api/payments/{payment['id']}/receipt", format=format_)
     assert answer.status == 200, answer
     return answer.json if format_ == "json" else answer.body
+
+
+def text(pdf: bytes) -> str:
+    with pypdfium2.PdfDocument(pdf) as document:
+        said: str = document[0].get_textpage().get_text_range()
+    return said
 
 
 def called(service: Service) -> list[tuple[str, str]]:
@@ -272,6 +280,28 @@ def test_where_a_template_fails_the_built_in_look_takes_its_place_and_one_person
     assert shown[0] == shown[1]
     assert receipt(service, fine, "pdf") != shown[0]
     assert len(called(service)) == 1
+
+
+def test_where_a_templates_process_cannot_start_the_built_in_look_takes_its_place(
+    service: Service, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    add(service, name)
+    publish(service, name)
+    use(service, {"template": name})
+    mine = paid(service)
+    assert "by Kaveri" in text(receipt(service, mine, "pdf"))
+    # Its worker waits warm since it was published: others push it out.
+    for n in range(jail.OWN_TEMPLATES):
+        add(service, f"{name}-{n}", main__typ=f"{TYP} {n}")
+        service.post(f"{PATH}/{name}-{n}/preview", {})
+    monkeypatch.setattr(warden, "_write", full)
+    assert "by Kaveri" not in text(receipt(service, mine, "pdf"))
+    subject, sentence = called(service)[-1]
+    assert subject == f"{name}@1"
+    assert "No space left on device" in sentence
 
 
 def test_a_void_receipt_is_drawn_by_the_look_that_says_so(service: Service, name: str):
