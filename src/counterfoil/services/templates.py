@@ -111,6 +111,8 @@ async def files(
     ctx: Context, caller: Caller, name: str, version: int | None = None
 ) -> tuple[int, dict[str, bytes]]:
     """A version, the newest where none is named, and its files."""
+    if version and version > receipt_template.VERSIONS_MOST:
+        raise NotFoundError("template", receipt_template.reference(name, version))
     async with ctx.db.reading() as conn:
         number = version or (await _of(conn, caller, name)).last
         try:

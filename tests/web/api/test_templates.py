@@ -174,6 +174,7 @@ def test_a_template_that_cannot_draw_is_not_published_and_says_where(
         ({"main.html": "{{ x() }}"}, "call is not understood"),
         ({"main.typ": TYP, "../up.typ": ""}, "is no name of a file"),
         ({"main.typ": TYP, "/etc/x": ""}, "is no name of a file"),
+        ({"main.typ": TYP, "a": "x", "a/b": "y"}, "a cannot be a file and the folder of a/b"),
         ({"main.typ": {"base64": "?"}}, "files.main.typ is not base64"),
     ],
 )
@@ -207,6 +208,35 @@ def test_a_page_of_a_size_that_nobody_writes_is_refused(service: Service, name: 
 @pytest.mark.parametrize("bad", ["", "Kaveri", "../x", "-x", "x" * 41])
 def test_a_name_is_small_and_plain(service: Service, bad: str):
     assert service.post(PATH, {"name": bad, "files": {"main.typ": TYP}}).status == 422
+
+
+@pytest.mark.parametrize("bad", ["%00", "x%00y", "Kaveri", "%F0%9F%8E%89"])
+def test_what_can_be_no_name_stands_for_no_template(service: Service, bad: str):
+    for path in (bad, f"{bad}/versions", f"{bad}/versions/1"):
+        assert service.get(f"{PATH}/{path}").status == 404
+    for action in ("preview", "publish", "withdraw"):
+        keyed = {"Idempotency-Key": f"{action}-{bad}"}
+        assert service.call("POST", f"{PATH}/{bad}/{action}", {}, headers=keyed).status == 404
+
+
+def test_a_version_beyond_all_is_not_found(service: Service, name: str):
+    add(service, name)
+    for beyond in (2, 2**31, 99_999_999_999):
+        assert service.get(f"{PATH}/{name}/versions/{beyond}").status == 404
+        assert service.post(f"{PATH}/{name}/preview", {"version": beyond}).status == 404
+        assert publish(service, name, 404, version=beyond)["detail"].startswith(
+            f"There is no template {name}@{beyond} "
+        )
+    assert service.get(f"{PATH}/{name}/versions/0").status == 422
+
+
+def test_what_stands_in_a_drawing_is_no_card_number(service: Service, name: str):
+    drawn = "<svg><polygon points='4242 4242 4242 4242'/></svg>"
+    asked = {"name": name, "files": {"main.typ": TYP, "logo.svg": drawn}}
+    assert service.post(PATH, asked).status == 201
+    assert service.post(f"{PATH}/{name}/preview", {"files": asked["files"]}).status == 200
+    refused = service.post(PATH, asked | {"note": "4242 4242 4242 4242"})
+    assert (refused.status, refused.json["code"]) == (400, "pan_not_allowed")
 
 
 def test_files_come_back_as_they_were_brought(service: Service, name: str):
@@ -250,6 +280,22 @@ def test_a_preview_shows_made_up_and_real_receipts_and_keeps_nothing(service: Se
     }
     assert "unkept" in service.post(preview, asked).body.decode()
     assert len(service.get(f"{PATH}/{name}").json["versions"]) == 1
+
+
+def test_a_preview_of_a_payment_is_by_its_own_receipt_that_holds(service: Service, name: str):
+    add(service, name, main__html="<p>{{ shown.heading }} {{ shown.number }}</p>")
+    payment = paid(service, 1_000)
+    void = receipt(service, payment)
+    service.post(f"/api/payments/receipts/{void['id']}/void", {"reason": "wrong name"})
+    preview, asked = f"{PATH}/{name}/preview", {"format": "html", "payment": payment["id"]}
+    assert service.post(preview, asked).status == 404
+    own = receipt(service, payment)
+    service.change_settings({"refundProcessing": {"automatedRefunds": True, "refundApprovalRequired": False}})
+    service.post(f"/api/payments/{payment['id']}/refund", {"reason": "duplicate", "amount": 400})
+    kinds = service.rows("SELECT kind FROM receipts WHERE payment_id = $1 ORDER BY id", payment["id"])
+    assert [row["kind"] for row in kinds] == ["payment", "payment", "refund"]
+    drawn = service.post(preview, asked).body.decode()
+    assert f"<p>Receipt {own['number']}</p>" in drawn
 
 
 def test_a_preview_says_what_is_wrong(service: Service, name: str):
