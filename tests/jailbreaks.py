@@ -72,6 +72,10 @@ ATTACKS = {
     "a page that reaches behind its values": Attack("{{ shown.__class__ }}", "there is no __class__", main="main.html"),
     "a page that includes": Attack('{% include "/etc/passwd" %}', "include is not understood", main="main.html"),
     "a page that loads": Attack('<img src="http://127.0.0.1:9/x.png">', "a picture is a file of the template", main="main.html"),
+    "a page whose style loads": Attack(
+        '<p style="background: image-set(\'http://127.0.0.1:9/x.png\' 1x)">', "a style may not say image-set(", main="main.html"
+    ),
+    "a page that reaches without end": Attack("{{ shown" + ".a" * 3_000 + " }}", "nested too deeply", main="main.html"),
     "a page that runs": Attack("<script>x</script>", "<script> has no place", main="main.html"),
     "two million pages": Attack("#for i in range(2000000) { pagebreak() }", TOO_MUCH),
 }  # fmt: skip

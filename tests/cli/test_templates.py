@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from service import Service
 
 
@@ -21,7 +23,7 @@ def test_the_template_to_begin_with_draws_every_kind(run, service: Service, tmp_
             ran = run(
                 "receipts", "preview", str(folder), "--kind", kind, "--format", format_, "--out", str(out)
             )
-            assert (ran.status, ran.out) == (0, f"{out}: as {folder} draws it.\n"), ran.err
+            assert (ran.status, ran.out) == (0, f"{out}: as the folder {folder} draws it.\n"), ran.err
             assert out.read_bytes().startswith(begins)
 
 
@@ -40,6 +42,25 @@ def test_it_is_brought_published_and_said_that_no_rule_names_it(run, service: Se
     service.change_settings({"receiptGeneration": {"customTemplates": []}})
     assert "tea: not published." in run("receipts", "templates", "withdraw", "tea").out
     assert json.loads(run("receipts", "templates", "show", "tea", "--json").out)["published"] is None
+
+
+def test_a_version_is_of_a_name_even_where_a_folder_is_called_so(
+    run, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    run("receipts", "templates", "new", "twin")
+    run("receipts", "templates", "add", "twin", "twin")
+    (tmp_path / "twin" / "main.html").write_text("<p>changed</p>")
+    draw = ("receipts", "preview", "twin", "--format", "html", "--out", "out.html")
+    assert run(*draw).out == f"out.html: as the folder {tmp_path / 'twin'} draws it.\n"
+    assert "changed" in Path("out.html").read_text()
+    assert run(*draw, "--version", "1").out == "out.html: as twin@1 draws it.\n"
+    assert "changed" not in Path("out.html").read_text()
+    refused = run("receipts", "preview", "./twin", "--version", "1")
+    assert (
+        refused.status,
+        "./twin is no name of a template, and a folder has no versions" in refused.err,
+    ) == (1, True)
 
 
 def test_a_version_is_saved_as_it_was_brought(run, service: Service, tmp_path: Path):

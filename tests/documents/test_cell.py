@@ -4,7 +4,7 @@ from io import BytesIO
 import pytest
 
 import receipt_samples
-from counterfoil.documents import cell, receipt_pdf
+from counterfoil.documents import cell, markup, receipt_pdf
 from counterfoil.documents.template import TemplateError
 from counterfoil.documents.typesetting import BUILT_IN
 
@@ -42,4 +42,4 @@ def test_a_page_is_answered_with_what_it_says(tmp_path):
     (tmp_path / "main.html").write_text('<p>{{ shown.number }}</p><img src="{{ files["logo.png"] }}" alt="">')
     (tmp_path / "logo.png").write_bytes(b"png")
     page = answered(cell.to_draw("main.html", {"shown": {"number": "R-1"}}), tmp_path)
-    assert page == b'<!doctype html>\n<p>R-1</p><img src="data:image/png;base64,cG5n" alt="">'
+    assert page == markup.HEAD.encode() + b'<p>R-1</p><img src="data:image/png;base64,cG5n" alt="">'

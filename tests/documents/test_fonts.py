@@ -1,8 +1,12 @@
 import struct
+from pathlib import Path
 
 import pytest
 
 from counterfoil.documents import fonts
+
+# A font of its own: a box for each letter of తెలుగు, which no built-in font draws.
+BOXES = Path(__file__).parents[1] / "data/fonts"
 
 
 def drawn(family):
@@ -21,9 +25,26 @@ def test_each_package_draws_its_script():
 
 
 def test_a_mark_stands_for_what_no_font_draws():
-    assert fonts.drawable("party 🎉🎉!") == f"party {fonts.MARK}!"
+    assert fonts.undrawn("party 🎊🎉🎉!") == "🎉🎊"
+    assert fonts.marked("party 🎊🎉🎉!", "🎉🎊") == f"party {fonts.MARK}!"
     for text in ("Ελλάδα ₹ क 茶 한 ق", "Zeile\nзеиле\t…", "\n"):
-        assert fonts.drawable(text) == text
+        assert fonts.marked(text, fonts.undrawn(text)) == text
+
+
+def test_what_a_font_of_a_template_draws_is_served(tmp_path):
+    assert fonts.undrawn("తెలుగు 🎉") == "".join(sorted({*"తెలుగు"})) + "🎉"
+    (tmp_path / "parts").mkdir()
+    for name in ("none.ttf", "empty.otf", "main.typ", "boxes.txt"):
+        (tmp_path / name).write_bytes(b"OTTO\0\xff" + b"\xff" * 100 if name == "none.ttf" else b"")
+    assert fonts.unserved("త🎉", tmp_path) == "త🎉"
+    (tmp_path / "parts/Boxes.TTF").write_bytes((BOXES / "boxes.ttf").read_bytes())
+    assert fonts.unserved("త🎉", tmp_path) == "🎉"
+    assert fonts.unserved("", tmp_path) == ""
+
+
+@pytest.mark.parametrize("mark", ["]", "^", "-", "\\", "]🎉^-a"])
+def test_a_mark_stands_for_signs_of_every_kind(mark):
+    assert fonts.marked(f"<{mark}>", mark) == f"<{fonts.MARK}>"
 
 
 def test_a_language_of_the_east_looks_first_into_its_own_font():

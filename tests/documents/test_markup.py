@@ -5,8 +5,6 @@ import pytest
 from counterfoil.documents import markup
 from counterfoil.documents.template import TemplateError
 
-HEAD = "<!doctype html>\n"
-
 
 @pytest.mark.parametrize(
     ("page", "written"),
@@ -26,13 +24,22 @@ HEAD = "<!doctype html>\n"
             "<style>@font-face { src: url(data:font/woff2;base64,AA) }</style>",
         ),
         ("<p style='color: red'>x</p>", '<p style="color: red">x</p>'),
+        (
+            "<style>@media print { p:not(.x) { color: rgb(0 0 0 / calc(1 - var(--y))) } } @page { @top-left { content: counter(page) } }</style>",
+            "<style>@media print { p:not(.x) { color: rgb(0 0 0 / calc(1 - var(--y))) } } @page { @top-left { content: counter(page) } }</style>",
+        ),
+        (
+            "<style>p { background: url( 'data:image/svg+xml;base64,AA==' ) } a::after { content: 'a@b.example' }</style>",
+            "<style>p { background: url( 'data:image/svg+xml;base64,AA==' ) } a::after { content: 'a@b.example' }</style>",
+        ),
+        ("<meta charset=UTF-8><meta name=viewport content=x>", '<meta name="viewport" content="x">'),
         ("<td aria-label=x>y</td>", '<td aria-label="x">y</td>'),
         ("</script>x", "x"),
         ("a < b", "a &lt; b"),
     ],
 )
 def test_a_page_is_written_anew(page, written):
-    assert markup.written(page, file="main.html") == HEAD + written
+    assert markup.written(page, file="main.html") == markup.HEAD + written
 
 
 @pytest.mark.parametrize(
@@ -67,6 +74,29 @@ def test_a_page_is_written_anew(page, written):
         ("<style>p { background: url(https://x.example) }</style>", "a style may not say url("),
         ("<style>p { background: u\\72l(https://x.example) }</style>", "a style may not say \\"),
         ("<p style='background: URL( \"//x.example\" )'>", "a style may not say URL("),
+        (
+            "<style>p { background: image-set('https://x.example' 1x) }</style>",
+            "a style may not say image-set(",
+        ),
+        (
+            "<style>p { background: -webkit-image-set('x' 1x) }</style>",
+            "a style may not say -webkit-image-set(",
+        ),
+        ("<style>p { background: src('https://x.example') }</style>", "a style may not say src("),
+        ("<style>p { filter: url(data:image/svg+xml;base64,AA#x) }</style>", "a style may not say url("),
+        ("<style>p { background: url(data:image/png,AA) }</style>", "a style may not say url("),
+        ("<style>p { background: url(data:text/html;base64,AA) }</style>", "a style may not say url("),
+        (
+            "<style>p { background: image(url(data:image/png;base64,AA)) }</style>",
+            "a style may not say image(",
+        ),
+        ("<style>@layer x { } @namespace 'x';</style>", "a style may not say @layer"),
+        ("<style>/* url( */</style>", "a style may not say url("),
+        ("<meta name=referrer content=unsafe-url>", "a <meta> is named viewport"),
+        ("<meta name=robots name=referrer content=unsafe-url>", "a <meta> is named viewport"),
+        ("<meta charset=iso-2022-jp>", "the charset is utf-8"),
+        ("<p charset=utf-8>", "charset has no place in <p>"),
+        ('<p aria-x"y=z>', 'aria-x"y has no place in <p>'),
         ("<style></ style><script></style>", "<script> has no place"),
         ("<![CDATA[x]]>", "has no place on it"),
         ("<?php x ?>", "has no place on it"),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import receipt_samples
-from counterfoil.documents import page_template, receipt_html
+from counterfoil.documents import markup, page_template, receipt_html
 from counterfoil.documents.template import TemplateError
 
 GIVEN = {
@@ -16,11 +16,10 @@ GIVEN = {
     "files": {"logo.svg": "data:image/svg+xml;base64,PHN2Zy8+"},
     "qr": "",
 }
-HEAD = "<!doctype html>\n"
 
 
 def page(source, **given):
-    return page_template.render("main.html", source.encode(), GIVEN | given).removeprefix(HEAD)
+    return page_template.render("main.html", source.encode(), GIVEN | given).removeprefix(markup.HEAD)
 
 
 def refused(source, **given):
@@ -93,9 +92,28 @@ def test_a_page_ends_somewhere(monkeypatch):
     assert "0 MB of text" in refused("{% for row in shown.rows %}" + "x" * 60 + "{% endfor %}").reason
 
 
-def test_what_is_nested_too_deeply_is_refused():
-    deep = "{% if " + "not " * 5_000 + "shown.one %}x{% endif %}"
+@pytest.mark.parametrize(
+    "deep",
+    [
+        "{% if " + "not " * 5_000 + "shown.one %}x{% endif %}",
+        "{{ shown" + ".a" * 3_000 + " }}",
+        "{{ qr" + " and qr" * 3_000 + " }}",
+        "{% for row in shown.rows %}" * 25 + "{% endfor %}" * 25,
+    ],
+    ids=["conditions", "reaching", "joining", "loops"],
+)
+def test_what_is_nested_too_deeply_is_refused(deep):
     assert "nested too deeply" in refused(deep).reason
+
+
+def test_what_would_take_long_to_read_is_refused():
+    most = page_template.MAX_SOURCE
+    assert page("x" * most) == "x" * most
+    assert "more than 256 kB" in refused("x" * (most + 1)).reason
+
+
+def test_a_number_without_measure_is_refused():
+    assert "4300 digits" in refused("{{ " + "9" * 5_000 + " }}").reason
 
 
 @given(st.text())

@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 from functools import cache
 from io import BytesIO
+from pathlib import Path
 
 import pypdfium2
 import pytest
@@ -138,6 +139,15 @@ def test_what_no_font_draws_stops_no_receipt():
     pdf = receipt_pdf.render(receipt)
     assert f"Party {fonts.MARK} {fonts.MARK} 1 1.00" in pages(pdf)[0]
     assert json.loads(embedded(pdf)[2])["lines"][0]["description"] == "Party 🎉 తెలుగు"
+
+
+def test_a_font_of_a_template_serves_what_the_built_in_ones_lack():
+    receipt = receipt_samples.receipt(items=({"name": "Party 🎉 తెలుగు", "quantity": 1, "amount": 100},))
+    source = b"#json(bytes(sys.inputs.data)).receipt.lines.first().description"
+    font = (Path(__file__).parents[1] / "data/fonts/boxes.ttf").read_bytes()
+    with_it, without = Template({"main.typ": source, "own/boxes.ttf": font}), Template({"main.typ": source})
+    assert pages(receipt_pdf.render(receipt, template=with_it)) == [f"Party {fonts.MARK} తెలుగు"]
+    assert pages(receipt_pdf.render(receipt, template=without)) == [f"Party {fonts.MARK} {fonts.MARK}"]
 
 
 def test_what_is_bought_is_text_and_never_part_of_the_template():

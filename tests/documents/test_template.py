@@ -54,6 +54,13 @@ def test_no_name_of_a_file_leads_elsewhere(name):
         Template({"main.typ": b"", name: b""})
 
 
+def test_no_file_is_also_a_folder():
+    for files in ({"a": b"", "a/b": b""}, {"a/b/c": b"", "a/b": b""}, {"main.typ/x": b""}):
+        with pytest.raises(TemplateError, match="cannot be a file and the folder of"):
+            Template({"main.typ": b""} | files)
+    Template({"main.typ": b"", "a.b/c": b"", "a": b""})
+
+
 def test_a_template_has_a_beginning_and_an_end():
     with pytest.raises(TemplateError, match=r"there is no file main\.typ"):
         Template({"other.typ": b""})

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
+import receipt_samples
+from counterfoil.documents import receipt_pdf
 from counterfoil.documents.template import TemplateError
-from counterfoil.documents.typesetting import refuse_packages
+from counterfoil.documents.typesetting import Setter, refuse_packages
 
 
 @pytest.mark.parametrize(
@@ -24,3 +28,20 @@ def test_a_package_is_refused_where_it_is_named(source, line, column):
 )
 def test_what_imports_no_package_is_not(source):
     refuse_packages("main.typ", source)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ('#panic("my package")', "panicked with: my package"),
+        ('#assert(false, message: "failed to load package")', "assertion failed: failed to load package"),
+        ('#include "package.typ"', "file not found (searched at /package.typ)"),
+        ('#include "@loc" + "al/x:1.0.0"', "packages cannot be imported"),
+        ('#include "@" + "local"', "packages cannot be imported"),
+    ],
+)
+def test_what_a_template_says_of_a_package_is_told_in_its_own_words(tmp_path, source, told):
+    (tmp_path / "main.typ").write_text(source)
+    with pytest.raises(TemplateError) as caught:
+        Setter(tmp_path).pdf(replace(receipt_pdf.job(receipt_samples.receipt()), main="main.typ"))
+    assert caught.value.reason == told

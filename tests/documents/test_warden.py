@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 import jailbreaks
 import receipt_samples
-from counterfoil.documents import receipt_pdf, warden
+from counterfoil.documents import receipt_html, receipt_pdf, warden
 from counterfoil.documents.template import Template, TemplateError
 from counterfoil.documents.warden import Limits, Worker
 
@@ -101,6 +102,29 @@ def test_a_worker_that_cannot_start_says_why(monkeypatch):
     monkeypatch.setattr(warden, "_BEGIN", "raise SystemExit('no fonts here')")
     with pytest.raises(OSError, match="did not start: no fonts here"):
         Worker(PAGE)
+
+
+@pytest.mark.parametrize(("place", "name"), [(Path, "write_bytes"), (warden.subprocess, "Popen")])
+def test_a_worker_that_cannot_start_leaves_nothing_behind(place, name, monkeypatch, tmp_path):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(warden.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(place, name, full)
+    with pytest.raises(OSError, match="No space left"):
+        Worker(PAGE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_without_memory_is_told_so():
+    greedy = Template({"main.html": b"{{ shown.number }}" * 14_000}, "main.html")
+    limits = Limits(cpu_s=60, wall_s=60, memory=30 * warden.MB)
+    given = receipt_html.given(receipt_samples.receipt())
+    with (
+        Worker(greedy, limits) as worker,
+        pytest.raises(TemplateError, match="needed more than 30 MB of memory"),
+    ):
+        worker.page("main.html", given)
 
 
 def test_a_worker_knows_nothing_of_our_environment(monkeypatch):

@@ -12,6 +12,7 @@ from counterfoil.documents.typesetting import BUILT_IN
 from counterfoil.domain import ids
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.receipt import Kind
+from counterfoil.domain.receipt_template import NAME
 from counterfoil.services import previews
 from counterfoil.services import templates as service
 from counterfoil.services.context import Context
@@ -151,18 +152,23 @@ def preview(
     language: str,
     out: Path | None,
 ) -> None:
-    """Draw a receipt by a template, published or not, or by the files of a folder."""
-    folder = Path(template)
+    """Draw a receipt by a template, published or not, or by the files of a folder.
+
+    What is a folder here is drawn as one; with --version it is the name of a template.
+    """
+    folder = Path(template) if version is None and Path(template).is_dir() else None
     ask = Ask(
         name=template,
         version=version,
-        files=_files(folder) if folder.is_dir() else None,
+        files=_files(folder) if folder else None,
         format=format_,
         receipt_id=of if of and ids.is_id("receipt", of) else None,
         payment_id=of if of and ids.is_id("payment", of) else None,
         kind=Kind(kind),
         language=language,
     )
+    if version and not NAME.fullmatch(template):
+        raise InvalidRequestError(f"{template[:64]} is no name of a template, and a folder has no versions.")
     if of and not (ask.receipt_id or ask.payment_id):
         raise InvalidRequestError(f"{of[:64]} is no id of a payment or a receipt.")
 
@@ -171,7 +177,8 @@ def preview(
 
     path = out or Path(f"preview.{format_}")
     path.write_bytes(in_house(act))
-    click.echo(f"{path}: as {template} draws it.")
+    by = f"the folder {folder.absolute()}" if folder else template + (f"@{version}" if version else "")
+    click.echo(f"{path}: as {by} draws it.")
 
 
 def _files(folder: Path) -> dict[str, bytes]:

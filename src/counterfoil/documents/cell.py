@@ -6,6 +6,7 @@ wrong as JSON. The process ends when its input does, so that none outlives the s
 """
 
 import json
+import os
 import struct
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -14,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from counterfoil.documents import confinement
+from counterfoil.documents import confinement, fonts
 from counterfoil.documents.template import TemplateError
 from counterfoil.documents.typesetting import BUILT_IN, Job, Setter
 
@@ -38,9 +39,12 @@ def main(folder: str, memory: str, cpu_s: str) -> None:
     does = doing(Path(folder))
     jobs, answers = sys.stdin.buffer, sys.stdout.buffer
     send(answers, READY)
-    while (message := receive(jobs)) is not None:
-        confinement.limit_cpu(float(cpu_s))
-        send(answers, answer(does, message))
+    try:
+        while (message := receive(jobs)) is not None:
+            confinement.limit_cpu(float(cpu_s))
+            send(answers, answer(does, message))
+    except MemoryError:
+        os.abort()  # as Typst does: so the warden knows why
 
 
 def doing(folder: Path) -> Mapping[bytes, Do]:
@@ -49,7 +53,7 @@ def doing(folder: Path) -> Mapping[bytes, Do]:
     if folder == BUILT_IN:
         setter()  # ours is warm; the fonts of another are read within the limits of its first job
     return {
-        SET: lambda body: setter().pdf(Job(**json.loads(body))),
+        SET: lambda body: _pdf(setter(), body),
         DRAW: partial(_page, folder),
         VERIFY: _verdict,
     }
@@ -61,6 +65,11 @@ def answer(does: Mapping[bytes, Do], message: bytes) -> bytes:
         return FILE + does[message[:1]](message[1:])
     except TemplateError as error:
         return WRONG + json.dumps([error.reason, error.file, error.line, error.column]).encode()
+
+
+def _pdf(setter: Setter, body: bytes) -> bytes:
+    job, undrawn = json.loads(body)
+    return setter.pdf(Job(**job), undrawn)
 
 
 def _page(folder: Path, body: bytes) -> bytes:
@@ -98,7 +107,8 @@ def receive(source: IO[bytes]) -> bytes | None:
 
 
 def to_set(job: Job) -> bytes:
-    return SET + json.dumps(asdict(job)).encode()
+    """With the characters that need a font of the template's own: a worker has no time to read all of ours."""
+    return SET + json.dumps([asdict(job), fonts.undrawn(job.data)]).encode()
 
 
 def to_draw(main: str, given: Mapping[str, Any]) -> bytes:

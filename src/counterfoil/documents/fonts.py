@@ -28,6 +28,7 @@ _FIRST: Final[Mapping[str, str]] = {
     "ja": "Noto Sans JP",
     "ko": "Noto Sans KR",
 }
+SUFFIXES: Final = frozenset({".ttf", ".otf"})
 MARK: Final = "\N{REPLACEMENT CHARACTER}"
 _ALL, _FIRST_PLANE, _END = 12, 4, 0xFFFF  # formats of a cmap, and how the second of them ends
 
@@ -87,13 +88,33 @@ def _segments(table: bytes) -> list[tuple[int, int]]:
 
 @cache
 def _undrawn() -> re.Pattern[str]:
-    """What none of the installed fonts can draw, however many of it. Reads every font once."""
+    """What none of the installed fonts can draw. Reads every font once."""
     files = (file for folder in folders() for file in sorted(folder.glob("*.ttf")))
     drawn = sorted({span for file in files for span in characters(file.read_bytes())})
     inside = "\t\n\r" + "".join(f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in drawn)
     return re.compile(f"[^{inside}]+")
 
 
-def drawable(text: str) -> str:
-    """The text, in which a mark stands for what no font here draws, as emoji: a file that lasts may not have gaps."""
-    return text if text.isascii() else _undrawn().sub(MARK, text)
+def undrawn(text: str) -> str:
+    """The characters of the text that no font here draws, as emoji: each once, in order."""
+    return "" if text.isascii() else "".join(sorted({*"".join(_undrawn().findall(text))}))
+
+
+def unserved(wanted: str, folder: Path) -> str:
+    """The characters of these that no font in a folder draws either. What is no font there draws none."""
+    if not wanted:
+        return ""
+    drawn = [span for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES for span in _spans(file)]
+    return "".join(char for char in wanted if not any(first <= ord(char) <= last for first, last in drawn))
+
+
+def _spans(file: Path) -> list[tuple[int, int]]:
+    try:
+        return characters(file.read_bytes())
+    except (OSError, struct.error, ValueError, LookupError):
+        return []
+
+
+def marked(text: str, unserved: str) -> str:
+    """The text, in which a mark stands for those characters, however many in a row: a file that lasts may not have gaps."""
+    return re.sub(f"[{re.escape(unserved)}]+", MARK, text) if unserved else text

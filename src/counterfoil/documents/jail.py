@@ -33,7 +33,6 @@ class Renderer:
         self._lock = Lock()
         self._ours: list[Worker] = []
         self._theirs: OrderedDict[str, Worker] = OrderedDict()
-        self._closed = False
 
     async def pdf(
         self,
@@ -62,7 +61,6 @@ class Renderer:
     def close(self) -> None:
         """End all workers; what is under way is finished first, what waits is not begun."""
         self._threads.shutdown(cancel_futures=True)
-        self._closed = True
         for worker in (*self._ours, *self._theirs.values()):
             worker.close()
 

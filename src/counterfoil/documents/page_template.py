@@ -8,7 +8,7 @@ out is read once more and written anew by `markup`, so that the page runs nothin
 import base64
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any, Final
 
 from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateSyntaxError, nodes
@@ -18,6 +18,7 @@ from jinja2.runtime import LoopContext
 from counterfoil.documents import markup
 from counterfoil.documents.template import TemplateError
 
+MAX_SOURCE: Final = 256 * 1024  # bytes: ten times a long page; as many take half a second to read
 MAX_CHARS: Final = 4 * 1024 * 1024  # of the finished page: a receipt of a thousand lines takes a tenth
 NAMES: Final = frozenset({"receipt", "shown", "files", "qr", "loop"})
 # What a template may show of the files beside it, as data within the page.
@@ -40,6 +41,7 @@ _ALLOWED: Final = (
 _GIVEN: Final = (nodes.Name, nodes.Getattr, nodes.Getitem)
 _LOOP: Final = frozenset({"first", "last", "index", "length"})
 _CALLED: Final = "page"  # what Jinja is told the template's file is called
+_TOO_DEEP: Final = "it is nested too deeply"
 
 
 class _Plain(Environment):
@@ -70,7 +72,7 @@ _PAGES: Final = _Plain(
 
 
 def check(name: str, source: bytes) -> None:
-    """Raise TemplateError at the first place that is no placeholder, loop or condition."""
+    """Raise TemplateError at the first place that is no placeholder, loop or condition. May take half a second."""
     _read(name, source)
 
 
@@ -78,14 +80,20 @@ def render(name: str, source: bytes, given: Mapping[str, Any]) -> str:
     """The page of these values (plain maps, lists, texts and numbers). Raises TemplateError with the reason and the line."""
     _read(name, source)
     try:
-        code = _PAGES.compile(source.decode(), name=name, filename=_CALLED)
-        parts = _PAGES.template_class.from_code(_PAGES, code, {}).generate(**given)
+        parts = _PAGES.template_class.from_code(_PAGES, _compiled(name, source), {}).generate(**given)
         page = "".join(_measured(parts, name))
     except TemplateError:
         raise
     except (JinjaError, TypeError, ValueError, RecursionError) as error:
         raise TemplateError(_reason(error), file=name, line=_line(error.__traceback__)) from error
     return markup.written(page, file=name)
+
+
+def _compiled(name: str, source: bytes) -> CodeType:
+    try:
+        return _PAGES.compile(source.decode(), name=name, filename=_CALLED)
+    except SyntaxError as error:  # Python takes twenty loops within one another
+        raise TemplateError(_TOO_DEEP, file=name) from error
 
 
 def _measured(parts: Iterable[str], name: str) -> Iterator[str]:
@@ -107,14 +115,23 @@ def files(beside: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def _read(name: str, source: bytes) -> None:
+    if len(source) > MAX_SOURCE:
+        raise TemplateError(f"it has more than {MAX_SOURCE // 1024} kB", file=name)
     try:
-        tree = _PAGES.parse(source.decode())
-    except UnicodeDecodeError as error:
-        raise TemplateError("it is not UTF-8", file=name) from error
+        _look_through(name, _PAGES.parse(source.decode()))
     except TemplateSyntaxError as error:
         raise TemplateError(error.message or "it cannot be read", file=name, line=error.lineno) from error
     except RecursionError as error:
-        raise TemplateError("it is nested too deeply", file=name) from error
+        raise TemplateError(_TOO_DEEP, file=name) from error
+    except UnicodeDecodeError as error:
+        raise TemplateError("it is not UTF-8", file=name) from error
+    except TemplateError:
+        raise
+    except ValueError as error:  # a number of thousands of digits
+        raise TemplateError(str(error), file=name) from error
+
+
+def _look_through(name: str, tree: nodes.Template) -> None:
     targets = {target.name for loop in tree.find_all(nodes.For) for target in _names(loop.target)}
     for node in tree.find_all(nodes.Node):
         if fault := _fault(node, targets):
@@ -137,7 +154,7 @@ def _names(target: nodes.Node) -> list[nodes.Name]:
 
 
 def _reason(error: Exception) -> str:
-    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return _TOO_DEEP if isinstance(error, RecursionError) else str(error)
 
 
 def _line(trace: TracebackType | None) -> int | None:

@@ -18,10 +18,6 @@ BUILT_IN: Final = "receipt.typ"
 
 def job(receipt: Receipt, *, template: Template | None = None) -> Job:
     """What is to be set, as plain values. A template sees `receipt`, its fields, and `shown`, its words and figures."""
-    if template:
-        for name, source in template.files.items():
-            if name.endswith(".typ"):
-                typesetting.refuse_packages(name, source)
     data = {"receipt": receipt_json.document(receipt), "shown": shown(receipt)}
     return Job(
         main=template.main if template else BUILT_IN,

@@ -7,7 +7,7 @@ link and no file beside them can be meant.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 MAX_FILES: Final = 32
@@ -45,6 +45,9 @@ class Template:
         for name in self.files:
             if not NAME.fullmatch(name):
                 raise TemplateError(f"{name!r} is no name of a file: letters, digits, dots and dashes")
+            for folder in PurePosixPath(name).parents:
+                if str(folder) in self.files:
+                    raise TemplateError(f"{folder} cannot be a file and the folder of {name}")
 
 
 def read(folder: Path) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import typst
 
-from counterfoil.documents.fonts import drawable, folders
+from counterfoil.documents import fonts
 from counterfoil.documents.template import TemplateError
 
 BUILT_IN: Final = Path(__file__).parent / "templates"
@@ -21,6 +21,8 @@ ACCESSIBLE: Final = "ua-1"  # PDF/UA-1: read aloud as it is meant
 # A folder that no template can have, where Typst is told to look for packages.
 _NO_PACKAGES: Final = "+none"
 _PACKAGE: Final = re.compile(r"""\b(?:import|include)\s*"@""")
+# What Typst says of them by itself; a template's own words begin otherwise ("panicked with: …").
+_ABOUT_PACKAGES: Final = re.compile(r"package (?:not )?found|package specification|failed to \w+ package")
 _OURS: Final = "__typst_py_bytes__.typ"  # what Typst calls document.typ, which it is handed as bytes
 _PLACE: Final = re.compile(r"┌─ (?P<file>.*):(?P<line>\d+):(?P<column>\d+)")
 
@@ -36,28 +38,10 @@ class Job:
     at: int  # the document's date, in seconds since 1970
     accessible: bool  # whether the file must be right for a screen reader; a template may leave that to Typst
 
-    @property
-    def inputs(self) -> dict[str, str]:
-        """What document.typ finds in `sys.inputs`."""
-        return {
-            "template": f"/{self.main}",
-            "data": self.data,
-            "attached": self.attached,
-            "attached-as": self.attached_as,
-        }
-
 
 def data(values: Mapping[str, Any]) -> str:
-    """The values as a template sees them: JSON, whose texts hold only what the fonts draw."""
-    return json.dumps(_drawable(values), ensure_ascii=False)
-
-
-def _drawable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _drawable(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_drawable(part) for part in value]
-    return drawable(value) if isinstance(value, str) else value
+    """The values as a job has them: JSON, with every character as it is."""
+    return json.dumps(values, ensure_ascii=False)
 
 
 class Setter:
@@ -66,29 +50,32 @@ class Setter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._document = (BUILT_IN / "document.typ").read_bytes()
-        fonts = typst.Fonts(
+        found = typst.Fonts(
             include_system_fonts=False,
             include_embedded_fonts=False,
-            font_paths=[str(path) for path in (*folders(), folder)],
+            font_paths=[str(path) for path in (*fonts.folders(), folder)],
         )
         nothing = folder / _NO_PACKAGES
         self._typst = typst.Compiler(
             root=folder,
-            font_paths=fonts,
+            font_paths=found,
             ignore_system_fonts=True,
             package_path=nothing,
             package_cache_path=nothing,
         )
 
-    def pdf(self, job: Job) -> bytes:
-        """The file. Raises TemplateError with the reason and the place."""
+    def pdf(self, job: Job, undrawn: str | None = None) -> bytes:
+        """The file. Raises TemplateError with the reason and the place.
+
+        `undrawn` are the characters of the data that the built-in fonts lack, if that is known.
+        """
         try:
             made = self._typst.compile(
                 self._document,
                 format="pdf",
                 timestamp=job.at,
                 pdf_standards=[ARCHIVED, ACCESSIBLE] if job.accessible else [ARCHIVED],
-                sys_inputs=job.inputs,
+                sys_inputs=self._inputs(job, undrawn),
             )
         except typst.TypstError as error:
             raise _told(error, self._folder) from error
@@ -96,11 +83,23 @@ class Setter:
             raise TypeError("Typst made no single file")
         return made
 
+    def _inputs(self, job: Job, undrawn: str | None) -> dict[str, str]:
+        """What document.typ finds in `sys.inputs`: of texts only what the fonts at hand draw."""
+        if undrawn is None:
+            undrawn = fonts.undrawn(job.data)
+        unserved = fonts.unserved(undrawn, self._folder)
+        return {
+            "template": f"/{job.main}",
+            "data": fonts.marked(job.data, unserved),
+            "attached": job.attached,
+            "attached-as": job.attached_as,
+        }
+
 
 def _told(error: typst.TypstError, folder: Path) -> TemplateError:
     """What Typst says, at the place in the template; and shortly where it is about a package."""
     place = _PLACE.search(error.diagnostic or "")
-    said = "packages cannot be imported" if "package" in error.message else error.message
+    said = "packages cannot be imported" if _ABOUT_PACKAGES.match(error.message) else error.message
     hints = [hint for hint in error.hints if "`--" not in hint]  # those are about Typst's own command line
     reason = "; ".join([said.replace(str(folder), ""), *hints])
     if place is None or place["file"].endswith(_OURS):

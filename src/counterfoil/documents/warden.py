@@ -62,13 +62,22 @@ THEIRS: Final = Limits(cpu_s=1.2, wall_s=10.0, memory=150 * MB)
 
 
 class Worker:
-    """One worker, for the built-in templates or for one of an operator's. Used by one thread at a time."""
+    """One worker, for the built-in templates or for one of an operator's. Used by one thread at a time.
+
+    Raises OSError where it cannot be started, or the template's files cannot be written.
+    """
 
     def __init__(self, template: Template | None = None, limits: Limits | None = None) -> None:
         self._limits = limits or (THEIRS if template else OURS)
-        self._own = _written(template) if template else None
-        self._process = self._start(self._own or typesetting.BUILT_IN)
+        self._own = Path(tempfile.mkdtemp(prefix="counterfoil-")) if template else None
         self._jobs = 0
+        try:
+            if template and self._own:
+                _write(template, self._own)
+            self._process = self._start(self._own or typesetting.BUILT_IN)
+        except OSError:  # no room for the files, or for another process
+            self._remove()
+            raise
         if self._answer(time.monotonic() + START_S) != cell.READY:
             complaint = self._complaint()
             self.close()
@@ -129,6 +138,9 @@ class Worker:
                 self._pipe(pipe).close()
             except BrokenPipeError:  # what was not read any more
                 continue
+        self._remove()
+
+    def _remove(self) -> None:
         if self._own:
             shutil.rmtree(self._own, ignore_errors=True)
 
@@ -191,11 +203,9 @@ class Worker:
         return pipe
 
 
-def _written(template: Template) -> Path:
-    """A fresh folder that holds the template's files and nothing else."""
-    folder = Path(tempfile.mkdtemp(prefix="counterfoil-"))
+def _write(template: Template, folder: Path) -> None:
+    """The template's files and nothing else, into a fresh folder."""
     for name, body in template.files.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(body)
-    return folder

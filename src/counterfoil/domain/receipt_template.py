@@ -35,6 +35,7 @@ from counterfoil.domain.settings_rules import (
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 NAME_SAYS: Final = "1 to 40 small letters, digits and dashes"
+VERSIONS_MOST: Final = 2**31 - 1  # as far as the database counts
 RULES_MOST: Final = 50  # walked through for every receipt
 CONDITIONS_MOST: Final = 50
 

@@ -32,7 +32,7 @@ async def preview(ctx: Context, caller: Caller, ask: Ask) -> bytes:
         _, files = await templates.files(ctx, caller, ask.name, ask.version)
     else:
         files = dict(ask.files)
-    parts = templates.look_through(files)
+    parts = await templates.look_through(files)
     drawn = await templates.draw(ctx, parts, await _receipt(ctx, caller, ask), ask.format)
     if drawn is None:
         wanted = templates.MAINS[ask.format]
@@ -48,8 +48,9 @@ async def _receipt(ctx: Context, caller: Caller, ask: Ask) -> Receipt:
     if ask.payment_id:
         async with ctx.db.reading() as conn:
             of_payment = await stored.of_payment(conn, ask.payment_id)
-        if not of_payment:
+        own = [one for one in of_payment if one.refund_id is None and one.voided_at is None]
+        if not own:
             raise NotFoundError("receipt of payment", ask.payment_id)
-        return await receipts.get(ctx, caller, of_payment[-1].id)
+        return await receipts.get(ctx, caller, own[-1].id)
     seller = issuing.seller_of(ctx.directory.document)
     return receipt_sample.of(ask.kind, ask.language, seller=seller)

@@ -5,6 +5,7 @@ the version that was published when it was issued. Whatever goes wrong later, th
 person is called.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -47,17 +48,24 @@ def _allow(ctx: Context, caller: Caller) -> None:
         raise NotPermittedError(needs="admin, of live mode", has=f"a role of {caller.mode} mode")
 
 
-def look_through(files: Mapping[str, bytes]) -> Parts:
-    """What the files can draw. Raises InvalidRequestError for what can be seen to be wrong without drawing."""
+async def look_through(files: Mapping[str, bytes]) -> Parts:
+    """What the files can draw. Raises InvalidRequestError for what can be seen to be wrong without drawing.
+
+    In a thread: a long page takes half a second.
+    """
     try:
-        made = documents.parts(files)
-        for name, body in files.items():
-            if name.endswith(".typ"):
-                typesetting.refuse_packages(name, body)
-        if PAGE in made:
-            page_template.check(PAGE, files[PAGE])
+        return await asyncio.to_thread(_looked_through, files)
     except TemplateError as error:
         raise bad(error) from None
+
+
+def _looked_through(files: Mapping[str, bytes]) -> Parts:
+    made = documents.parts(files)
+    for name, body in files.items():
+        if name.endswith(".typ"):
+            typesetting.refuse_packages(name, body)
+    if PAGE in made:
+        page_template.check(PAGE, files[PAGE])
     return made
 
 
@@ -68,7 +76,7 @@ async def add(
     _allow(ctx, caller)
     if not receipt_template.NAME.fullmatch(name):
         raise InvalidRequestError(f"name must be {receipt_template.NAME_SAYS}.", field="name")
-    look_through(files)
+    await look_through(files)
     async with ctx.db.transaction() as conn:
         version = await store.next_version(conn, caller.merchant_id, name, ctx.now())
         await store.insert_version(
@@ -103,6 +111,8 @@ async def files(
     ctx: Context, caller: Caller, name: str, version: int | None = None
 ) -> tuple[int, dict[str, bytes]]:
     """A version, the newest where none is named, and its files."""
+    if version and version > receipt_template.VERSIONS_MOST:
+        raise NotFoundError("template", receipt_template.reference(name, version))
     async with ctx.db.reading() as conn:
         number = version or (await _of(conn, caller, name)).last
         try:
@@ -118,7 +128,7 @@ async def publish(ctx: Context, caller: Caller, name: str, version: int | None =
     """
     _allow(ctx, caller)
     number, brought = await files(ctx, caller, name, version)
-    parts = look_through(brought)
+    parts = await look_through(brought)
     for sample in receipt_sample.every():
         for format_ in MAINS:
             await draw(ctx, parts, sample, format_)
@@ -164,9 +174,12 @@ async def rendered(
         return None
     try:
         template = (await _parts(ctx, receipt.template)).get(MAINS[format_])
-        return await _drawn(ctx, template, receipt, signer) if template else None
     except (TemplateError, LookupError) as cannot:
-        log.warning("a template failed", template=receipt.template, receipt=receipt.id)
+        await _failed(ctx, receipt, cannot)
+        return None
+    try:
+        return await _drawn(ctx, template, receipt, signer) if template else None
+    except (TemplateError, OSError) as cannot:  # OSError: no room for its files or its process
         await _failed(ctx, receipt, cannot)
         return None
 
@@ -195,12 +208,14 @@ async def _parts(ctx: Context, reference: str) -> Parts:
         return kept
     async with ctx.db.reading() as conn:
         found = await store.files(conn, ctx.merchant_id, *receipt_template.parts(reference))
-    ctx.shelf.put(reference, documents.parts(found))
-    return documents.parts(found)
+    made = documents.parts(found)
+    ctx.shelf.put(reference, made)
+    return made
 
 
 async def _failed(ctx: Context, receipt: Receipt, cannot: Exception) -> None:
     """Call a person, once for a version."""
+    log.warning("a template failed", template=receipt.template, receipt=receipt.id)
     sentence = f"The template {receipt.template} could not draw {receipt.number}, and the built-in look took its place: {cannot}."
     async with ctx.db.transaction() as conn:
         await call_a_person_about_account(

@@ -1,13 +1,15 @@
 """Templates of the merchant's own: brought, previewed, published, chosen, and set aside where they fail."""
 
 import base64
+import errno
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
+import pypdfium2
 import pytest
 
-from counterfoil.documents import receipt_html
+from counterfoil.documents import jail, page_template, receipt_html, warden
 from counterfoil.services import receipts
 from database import Postgres
 from service import Service, serving
@@ -66,6 +68,12 @@ def receipt(service: Service, payment: Any, format_: str = "json") -> Any:
     return answer.json if format_ == "json" else answer.body
 
 
+def text(pdf: bytes) -> str:
+    with pypdfium2.PdfDocument(pdf) as document:
+        said: str = document[0].get_textpage().get_text_range()
+    return said
+
+
 def called(service: Service) -> list[tuple[str, str]]:
     rows = service.rows("SELECT subject, sentence FROM exceptions WHERE kind = 'template_failed' ORDER BY id")
     return [(row["subject"], row["sentence"]) for row in rows]
@@ -98,8 +106,8 @@ def test_a_receipt_keeps_the_version_it_was_issued_with(service: Service, name: 
     service.post(f"{PATH}/{name}/withdraw")
     fourth = paid(service)
     pages = [receipt(service, payment, "html") for payment in (first, second, third, fourth)]
-    assert [b"one" in page[:40] for page in pages[:3]] == [True, True, False]
-    assert b"two" in pages[2]
+    assert [b"<p>one</p>" in page for page in pages[:3]] == [True, True, False]
+    assert b"<p>two</p>" in pages[2]
     assert b"<header>" in pages[3]  # the built-in look
 
 
@@ -166,6 +174,7 @@ def test_a_template_that_cannot_draw_is_not_published_and_says_where(
         ({"main.html": "{{ x() }}"}, "call is not understood"),
         ({"main.typ": TYP, "../up.typ": ""}, "is no name of a file"),
         ({"main.typ": TYP, "/etc/x": ""}, "is no name of a file"),
+        ({"main.typ": TYP, "a": "x", "a/b": "y"}, "a cannot be a file and the folder of a/b"),
         ({"main.typ": {"base64": "?"}}, "files.main.typ is not base64"),
     ],
 )
@@ -175,9 +184,59 @@ def test_files_that_are_no_template_are_refused_at_once(service: Service, name: 
     assert service.get(f"{PATH}/{name}").status == 404
 
 
+def test_while_a_long_page_is_read_others_are_served(
+    service: Service, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    read, served = page_template.check, list[int]()
+
+    def long(file: str, source: bytes) -> None:
+        served.append(service.get(f"{PATH}/nobody").status)  # nothing would answer, were this the event loop
+        read(file, source)
+
+    monkeypatch.setattr(page_template, "check", long)
+    add(service, name, main__html=PAGE)
+    publish(service, name)
+    assert service.post(f"{PATH}/{name}/preview", {"format": "html"}).status == 200
+    assert served == [404, 404, 404]
+
+
+def test_a_page_of_a_size_that_nobody_writes_is_refused(service: Service, name: str):
+    answer = add(service, name, 422, main__html="{{ shown.number }}" * 20_000)
+    assert answer["detail"] == "The template cannot be used: main.html: it has more than 256 kB."
+
+
 @pytest.mark.parametrize("bad", ["", "Kaveri", "../x", "-x", "x" * 41])
 def test_a_name_is_small_and_plain(service: Service, bad: str):
     assert service.post(PATH, {"name": bad, "files": {"main.typ": TYP}}).status == 422
+
+
+@pytest.mark.parametrize("bad", ["%00", "x%00y", "Kaveri", "%F0%9F%8E%89"])
+def test_what_can_be_no_name_stands_for_no_template(service: Service, bad: str):
+    for path in (bad, f"{bad}/versions", f"{bad}/versions/1"):
+        assert service.get(f"{PATH}/{path}").status == 404
+    for action in ("preview", "publish", "withdraw"):
+        keyed = {"Idempotency-Key": f"{action}-{bad}"}
+        assert service.call("POST", f"{PATH}/{bad}/{action}", {}, headers=keyed).status == 404
+
+
+def test_a_version_beyond_all_is_not_found(service: Service, name: str):
+    add(service, name)
+    for beyond in (2, 2**31, 99_999_999_999):
+        assert service.get(f"{PATH}/{name}/versions/{beyond}").status == 404
+        assert service.post(f"{PATH}/{name}/preview", {"version": beyond}).status == 404
+        assert publish(service, name, 404, version=beyond)["detail"].startswith(
+            f"There is no template {name}@{beyond} "
+        )
+    assert service.get(f"{PATH}/{name}/versions/0").status == 422
+
+
+def test_what_stands_in_a_drawing_is_no_card_number(service: Service, name: str):
+    drawn = "<svg><polygon points='4242 4242 4242 4242'/></svg>"
+    asked = {"name": name, "files": {"main.typ": TYP, "logo.svg": drawn}}
+    assert service.post(PATH, asked).status == 201
+    assert service.post(f"{PATH}/{name}/preview", {"files": asked["files"]}).status == 200
+    refused = service.post(PATH, asked | {"note": "4242 4242 4242 4242"})
+    assert (refused.status, refused.json["code"]) == (400, "pan_not_allowed")
 
 
 def test_files_come_back_as_they_were_brought(service: Service, name: str):
@@ -223,6 +282,22 @@ def test_a_preview_shows_made_up_and_real_receipts_and_keeps_nothing(service: Se
     assert len(service.get(f"{PATH}/{name}").json["versions"]) == 1
 
 
+def test_a_preview_of_a_payment_is_by_its_own_receipt_that_holds(service: Service, name: str):
+    add(service, name, main__html="<p>{{ shown.heading }} {{ shown.number }}</p>")
+    payment = paid(service, 1_000)
+    void = receipt(service, payment)
+    service.post(f"/api/payments/receipts/{void['id']}/void", {"reason": "wrong name"})
+    preview, asked = f"{PATH}/{name}/preview", {"format": "html", "payment": payment["id"]}
+    assert service.post(preview, asked).status == 404
+    own = receipt(service, payment)
+    service.change_settings({"refundProcessing": {"automatedRefunds": True, "refundApprovalRequired": False}})
+    service.post(f"/api/payments/{payment['id']}/refund", {"reason": "duplicate", "amount": 400})
+    kinds = service.rows("SELECT kind FROM receipts WHERE payment_id = $1 ORDER BY id", payment["id"])
+    assert [row["kind"] for row in kinds] == ["payment", "payment", "refund"]
+    drawn = service.post(preview, asked).body.decode()
+    assert f"<p>Receipt {own['number']}</p>" in drawn
+
+
 def test_a_preview_says_what_is_wrong(service: Service, name: str):
     add(service, name, main__html="<p>\n{{ shown.no }}")
     preview = f"{PATH}/{name}/preview"
@@ -251,6 +326,28 @@ def test_where_a_template_fails_the_built_in_look_takes_its_place_and_one_person
     assert shown[0] == shown[1]
     assert receipt(service, fine, "pdf") != shown[0]
     assert len(called(service)) == 1
+
+
+def test_where_a_templates_process_cannot_start_the_built_in_look_takes_its_place(
+    service: Service, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    add(service, name)
+    publish(service, name)
+    use(service, {"template": name})
+    mine = paid(service)
+    assert "by Kaveri" in text(receipt(service, mine, "pdf"))
+    # Its worker waits warm since it was published: others push it out.
+    for n in range(jail.OWN_TEMPLATES):
+        add(service, f"{name}-{n}", main__typ=f"{TYP} {n}")
+        service.post(f"{PATH}/{name}-{n}/preview", {})
+    monkeypatch.setattr(warden, "_write", full)
+    assert "by Kaveri" not in text(receipt(service, mine, "pdf"))
+    subject, sentence = called(service)[-1]
+    assert subject == f"{name}@1"
+    assert "No space left on device" in sentence
 
 
 def test_a_void_receipt_is_drawn_by_the_look_that_says_so(service: Service, name: str):

@@ -5,10 +5,11 @@ no query that would be silently passed over.
 import json
 import re
 from collections.abc import Callable, Collection, Coroutine
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope
 
 from counterfoil.domain.errors import CardNumberRefusedError, InvalidRequestError, MalformedRequestError
 from counterfoil.domain.pan import find_card
@@ -20,15 +21,28 @@ _JSON: Final = re.compile(r"application/([^\s;]+\+)?json\s*(;|$)", re.IGNORECASE
 class StrictRequest(Request):
     """Reads its body once, strictly."""
 
+    def __init__(self, scope: Scope, receive: Receive, files: Collection[str]) -> None:
+        super().__init__(scope, receive)
+        self._files = files
+
     async def json(self) -> Any:
         value = parse(await self.body())
-        if place := find_card(value):
+        if place := find_card(_without(self._files, value)):
             raise CardNumberRefusedError(place)
         return value
 
 
+def _without(files: Collection[str], value: Any) -> Any:
+    """What is said beside the files: in those, as in a drawing's coordinates, any row of digits may stand."""
+    if not isinstance(value, dict):
+        return value
+    return {name: said for name, said in value.items() if name not in files}
+
+
 class StrictRoute(APIRoute):
     """A route whose body is read by StrictRequest, and which takes no query that it does not know."""
+
+    files: ClassVar[Collection[str]] = ()  # the fields of the body that are whole files
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle, known = super().get_route_handler(), {field.alias for field in self.dependant.query_params}
@@ -39,7 +53,7 @@ class StrictRoute(APIRoute):
                 raise MalformedRequestError(
                     "The body is not called JSON: send Content-Type: application/json."
                 )
-            return await handle(StrictRequest(request.scope, request.receive))
+            return await handle(StrictRequest(request.scope, request.receive, self.files))
 
         return strictly
 

@@ -5,13 +5,13 @@ import binascii
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field, StrictInt, StringConstraints
 from starlette.types import Scope
 
 from counterfoil.documents.template import MAX_BYTES, MAX_FILES
-from counterfoil.domain.errors import InvalidRequestError
+from counterfoil.domain.errors import InvalidRequestError, NotFoundError
 from counterfoil.domain.receipt import Kind
 from counterfoil.domain.receipt_template import NAME
 from counterfoil.services import previews
@@ -42,6 +42,8 @@ PLACE: Final = "/receipts/templates"
 class TemplateRoute(StrictRoute):
     """A route that takes whole files."""
 
+    files = frozenset({"files"})
+
     def matches(self, scope: Scope) -> tuple[Any, Scope]:
         match, child = super().matches(scope)
         return match, {**child, "counterfoil.body_limit": BODY_BYTES}
@@ -66,6 +68,16 @@ Files = Annotated[
     ),
 ]
 Number = Annotated[StrictInt, Field(ge=1, description="the newest, where left out")]
+
+
+def _named(name: str) -> str:
+    """A template's name as a path has it. Raises NotFoundError for what can be none before the database is asked."""
+    if not NAME.fullmatch(name):
+        raise NotFoundError("template", name[:64])
+    return name
+
+
+Named = Annotated[str, Depends(_named)]
 
 
 class AddTemplate(Shape):
@@ -138,19 +150,21 @@ async def listing(ctx: InContext, caller: Admin) -> dict[str, Any]:
 
 
 @router.get(PLACE + "/{name}", response_model=None, responses=says(TemplateAnswer))
-async def read(ctx: InContext, caller: Admin, name: str) -> dict[str, Any]:
+async def read(ctx: InContext, caller: Admin, name: Named) -> dict[str, Any]:
     """A template with all its versions, the newest first."""
     return await service.get(ctx, caller, name)
 
 
 @router.get(PLACE + "/{name}/versions", response_model=None, responses=says(TemplateVersions))
-async def versions(ctx: InContext, caller: Admin, name: str) -> dict[str, Any]:
+async def versions(ctx: InContext, caller: Admin, name: Named) -> dict[str, Any]:
     """Its versions alone, the newest first."""
     return {"data": (await service.get(ctx, caller, name))["versions"], "next_cursor": None}
 
 
 @router.get(PLACE + "/{name}/versions/{version}", response_model=None, responses=says(TemplateFiles))
-async def version(ctx: InContext, caller: Admin, name: str, version: int) -> dict[str, Any]:
+async def version(
+    ctx: InContext, caller: Admin, name: Named, version: Annotated[int, Path(ge=1)]
+) -> dict[str, Any]:
     """The files of a version, as they were brought: fit to be brought again."""
     number, files = await service.files(ctx, caller, name, version)
     return {"object": "receipt_template_version", "name": name, "version": number, "files": _told(files)}
@@ -167,7 +181,9 @@ def _told(files: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 @router.post(PLACE + "/{name}/preview", response_model=None, responses=says(TemplateAnswer))
-async def preview(ctx: InContext, caller: Admin, name: str, asked: PreviewTemplate | None = None) -> Response:
+async def preview(
+    ctx: InContext, caller: Admin, name: Named, asked: PreviewTemplate | None = None
+) -> Response:
     """Draw a receipt by a version, published or not. The answer is the document; 422 says the line and the reason."""
     asked = asked or PreviewTemplate()
     ask = Ask(
@@ -189,7 +205,7 @@ async def preview(ctx: InContext, caller: Admin, name: str, asked: PreviewTempla
 
 @router.post(PLACE + "/{name}/publish", response_model=None, responses=says(TemplateAnswer))
 async def publish(
-    request: Request, ctx: InContext, caller: Admin, name: str, asked: PublishTemplate | None = None
+    request: Request, ctx: InContext, caller: Admin, name: Named, asked: PublishTemplate | None = None
 ) -> JSONResponse:
     """Draw new receipts by a version, once it has drawn every kind from made-up data. 422 says the line and the reason."""
     version = asked.version if asked else None
@@ -198,7 +214,7 @@ async def publish(
 
 @router.post(PLACE + "/{name}/withdraw", response_model=None, responses=says(TemplateAnswer))
 async def withdraw(
-    request: Request, ctx: InContext, caller: Admin, name: str, _asked: Nothing | None = None
+    request: Request, ctx: InContext, caller: Admin, name: Named, _asked: Nothing | None = None
 ) -> JSONResponse:
     """Draw no new receipts by it. Those that were issued with it keep it."""
     return await _once(request, ctx, caller, name, lambda: service.withdraw(ctx, caller, name))
