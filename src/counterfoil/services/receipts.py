@@ -10,6 +10,7 @@ import msgspec
 
 from counterfoil.documents import receipt_csv, receipt_html, receipt_json, receipt_pdf, receipt_xlsx
 from counterfoil.documents.receipt_signing import Signer
+from counterfoil.domain import ids
 from counterfoil.domain.errors import NotFoundError, WrongStateError
 from counterfoil.domain.receipt import Kind, Receipt, Refunded
 from counterfoil.domain.refund import State
@@ -123,15 +124,20 @@ async def void(ctx: Context, caller: Caller, receipt_id: str, reason: str) -> Re
 
 
 async def verified(ctx: Context, token: str) -> Receipt | None:
-    """The receipt that a link or a QR code stands for; None where we never signed it."""
+    """The receipt that a link or a QR code stands for; None where we never signed it.
+
+    Nothing that is not signed reaches the database: anybody may send anything here.
+    """
     receipt_id, _, mark = token.partition("~")
+    if not ids.is_id("receipt", receipt_id) or not ctx.vault.link_holds(mark, receipt_id, ctx.now()):
+        return None
     try:
         async with ctx.db.reading() as conn:
             issued = await receipts.get(conn, receipt_id)
             family = await payments.get(conn, issued.payment_id)
     except LookupError:
         return None
-    return shown(ctx, issued, family) if ctx.vault.link_holds(mark, issued.id, ctx.now()) else None
+    return shown(ctx, issued, family)
 
 
 async def compare(ctx: Context, receipt: Receipt, file: bytes) -> Compared:
