@@ -19,6 +19,7 @@ from structlog.testing import LogCapture
 
 from counterfoil.documents import receipt_signing
 from counterfoil.documents.receipt_signing import Verdict
+from counterfoil.domain.errors import SigningAwayError
 from counterfoil.domain.signing import KEY_PLACE
 from counterfoil.services import examining, exporting, sending, signing
 from counterfoil.services.caller import Caller
@@ -155,6 +156,26 @@ def test_every_pdf_that_leaves_is_signed_and_nothing_else_is_touched(service, tm
         assert verdict(pdf, OURS) is Verdict.INTACT
     for chosen in ("html", "json", "csv", "xlsx"):
         assert b"ByteRange" not in shown(service, payment, format=chosen).body
+
+
+def test_a_key_is_opened_once_for_many_receipts_and_anew_when_it_is_another(service, tmp_path, monkeypatch):
+    for _ in range(2):
+        paid(service)
+    opened, load = list[bytes](), receipt_signing.load
+
+    def counted(key: bytes, *more: Any) -> Any:
+        opened.append(key)
+        return load(key, *more)
+
+    monkeypatch.setattr(receipt_signing, "load", counted)
+    assert len(exported(service, tmp_path / "all.zip")) > 1
+    assert opened == [OURS.key.encode()]
+    sign_with(service, OTHERS)
+    opened.clear()
+    assert verdict(drawn(service, paid(service)), OTHERS) is Verdict.INTACT
+    assert opened == [OTHERS.key.encode()]
+    off(service)
+    assert verdict(drawn(service, paid(service))) is Verdict.UNSIGNED
 
 
 def exported(service: Service, to: Path) -> dict[str, bytes]:
@@ -338,6 +359,19 @@ def test_a_key_that_cannot_be_opened_lets_no_pdf_leave_unsigned_and_holds_up_not
     assert "counterfoil receipts signing --key" in found.mend
     sign_with(service, OURS)
     assert verdict(drawn(service, payment), OURS) is Verdict.INTACT
+
+
+def test_an_export_that_cannot_be_signed_says_so_before_anything_is_sent_or_written(service, tmp_path):
+    paid(service)
+    spoilt(service)
+    now = service.context.now()
+    period = {"issued_from": now - timedelta(days=1), "issued_to": now + timedelta(days=1)}
+    refused = service.get("/api/payments/receipts/export", **period)
+    assert (refused.status, refused.json["code"]) == (503, "signing_away")
+    assert service.get("/api/payments/receipts/export", **period, format="csv").status == 200
+    with pytest.raises(SigningAwayError):
+        exported(service, tmp_path / "all.zip")
+    assert not (tmp_path / "all.zip").exists()
 
 
 def findings(service: Service) -> list[examining.Finding]:

@@ -80,8 +80,8 @@ async def listing(
     data, more = await service.page(
         ctx,
         caller,
-        issued_from=views.in_utc(issued_from) if issued_from else None,
-        issued_to=views.in_utc(issued_to) if issued_to else None,
+        issued_from=_instant("issued_from", issued_from) if issued_from else None,
+        issued_to=_instant("issued_to", issued_to) if issued_to else None,
         limit=limit,
         before=cursor,
     )
@@ -96,24 +96,28 @@ async def export(
     issued_to: datetime,
     format_: Annotated[Literal["pdf", "html", "xlsx", "csv", "json", "book"], Query(alias="format")] = "pdf",
     after: Annotated[
-        str | None, Query(description="of a zip: the id of the last receipt that arrived, to go on behind it")
+        str | None,
+        Query(description="of a zip: the number or id of the last receipt that arrived, to go on behind it"),
     ] = None,
 ) -> Response:
     """All receipts of a period: a zip with a file for each, sent as it is drawn, or one Excel book (`book`).
 
     The header Counterfoil-Receipts says how many there are in the period.
     """
-    if after is not None and not ids.is_id("receipt", after):
-        raise InvalidRequestError("after is no id of a receipt.", field="after")
-    period = views.in_utc(issued_from), views.in_utc(issued_to)
+    choose(service.formats(ctx), named="xlsx" if format_ == "book" else format_, accept=None)
+    if after is not None and format_ == "book":
+        raise InvalidRequestError("after is of a zip: a book is always whole.", field="after")
+    period = _instant("issued_from", issued_from), _instant("issued_to", issued_to)
     if period[0] >= period[1]:
         raise InvalidRequestError("issued_to must be later than issued_from.", field="issued_to")
+    behind = await exporting.last_arrived(ctx, caller, after) if after is not None else ""
+    await exporting.begin(ctx, format_)
     name = f"receipts-{period[0]:%Y-%m-%d}-{period[1]:%Y-%m-%d}"
     headers = {"counterfoil-receipts": str(await exporting.count(ctx, caller, *period))}
     if format_ == "book":
         return await _book(ctx, caller, period, headers, f"{name}.xlsx")
     headers["content-disposition"] = f'attachment; filename="{name}.zip"'
-    sent = exporting.zipped(ctx, caller, *period, chosen=format_, after=after or "")
+    sent = exporting.zipped(ctx, caller, *period, chosen=format_, after=behind)
     return StreamingResponse(sent, media_type="application/zip", headers=headers)
 
 
@@ -182,6 +186,14 @@ async def void(ctx: InContext, caller: Admin, receipt_id: str, asked: VoidReceip
     """Void a receipt that was wrong: it keeps its number, and the payment gets another when one is next asked for."""
     receipt = await service.void(ctx, caller, known("receipt", receipt_id), asked.reason)
     return await answer(ctx, receipt, "json")
+
+
+def _instant(name: str, moment: datetime) -> datetime:
+    """A moment of a query in UTC. Raises InvalidRequestError."""
+    try:
+        return views.in_utc(moment)
+    except OverflowError:
+        raise InvalidRequestError(f"{name} is too far away.", field=name) from None
 
 
 async def answer(ctx: Context, receipt: Receipt, chosen: str) -> Response:
