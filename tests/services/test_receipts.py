@@ -261,6 +261,59 @@ def test_a_file_is_known_for_the_receipt_or_for_changed(service):
     assert "is not this receipt" in changed.body.decode()
 
 
+def form(*parts: tuple[str, bytes]) -> tuple[bytes, dict[str, str]]:
+    """The body that a browser sends, and its header: a name with a file's name behind it is a file."""
+    said = b"".join(
+        b"--edge\r\nContent-Disposition: form-data; name=%s\r\n\r\n%s\r\n" % (name.encode(), body)
+        for name, body in parts
+    )
+    return said + b"--edge--\r\n", {"content-type": "multipart/form-data; boundary=edge"}
+
+
+def test_a_file_may_be_sent_by_the_form_of_the_page(service):
+    payment = paid(service)
+    path = receipt(service, payment).json["verify_url"].removeprefix(service.url)
+    page = call(service.url, "GET", path, headers={"accept": "text/html"})
+    assert '<input type="file" name="file"' in page.body.decode()
+    assert "form-action 'self'" in page.headers["content-security-policy"]
+    assert "form-action 'none'" in receipt(service, payment, format="html").headers["content-security-policy"]
+    pdf, named = call(service.url, "GET", f"{path}?format=pdf").body, '"file"; filename="receipt.pdf"'
+    for parts, says in (
+        ([(named, pdf)], "is this receipt, unchanged"),
+        ([('"note"', b"mine"), (named, pdf)], "is this receipt, unchanged"),
+        ([(named, pdf[:-1] + b"!")], "is not this receipt"),
+        ([(named, b"PK a picture")], "is not a PDF"),
+        ([('"file"; filename=""', b"")], "is not a PDF"),
+        ([('"file"', b"a text")], "is not a PDF"),
+        ([], "is not a PDF"),
+    ):
+        body, headers = form(*parts)
+        answer = call(service.url, "POST", path, body, headers=headers)
+        assert (answer.status, says in answer.body.decode()) == (200, True), (parts, answer)
+        assert "form-action 'self'" in answer.headers["content-security-policy"]
+
+
+def test_a_form_that_is_none_or_too_large_is_refused(service):
+    path = receipt(service, paid(service)).json["verify_url"].removeprefix(service.url)
+    body, headers = form(('"file"; filename="x.pdf"', b"%PDF-" + bytes(5_000_000)))
+    assert call(service.url, "POST", path, body, headers=headers).json["code"] == "too_large"
+    for broken in ({"content-type": "multipart/form-data"}, headers):
+        assert call(service.url, "POST", path, b"no form", headers=broken).status == 400
+    many, headers = form(*[(f'"f{n}"; filename="x.pdf"', b"%PDF-") for n in range(2)])
+    assert call(service.url, "POST", path, many, headers=headers).status == 400
+
+
+def test_what_is_no_pdf_is_told_so_without_drawing_one(service, monkeypatch):
+    path = receipt(service, paid(service)).json["verify_url"].removeprefix(service.url)
+
+    async def never(*_: Any, **_more: Any) -> bytes:
+        raise AssertionError("a PDF was drawn")
+
+    monkeypatch.setattr(type(service.context.renderer), "pdf", never)
+    answer = call(service.url, "POST", path, b"a text", headers={"content-type": "application/pdf"})
+    assert (answer.status, "is not a PDF" in answer.body.decode()) == (200, True)
+
+
 def test_the_check_finds_nothing_wrong(service):
     paid(service)
     assert [str(one) for one in service.run(checking.check(service.context)) if one.rule == "receipts"] == []

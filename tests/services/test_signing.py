@@ -37,6 +37,7 @@ CHANGED = "The file you sent is not this receipt: it was changed, or is an older
 ANOTHER = (
     "The file you sent is not this receipt, but another of the seller's documents or an older state of it."
 )
+NO_PDF = "The file you sent is not a PDF."
 BY_US = "It was signed by the seller and has not been changed since."
 BROKEN = "It was signed, and has been changed since."
 BY_OTHERS = "It was signed by somebody else, not by the seller."
@@ -274,8 +275,9 @@ def test_each_way_to_tamper_is_told_for_what_it_is(service):
         (OTHERS.sign(bytes(own)), f"{CHANGED} {BY_OTHERS}"),
         (OURS.sign(bytes(own)), f"{ANOTHER} {BY_US}"),
         (drawn(service, other), f"{ANOTHER} {BY_US}"),
-        (b"no PDF at all", f"{CHANGED} {UNSIGNED}"),
-        (b"", f"{CHANGED} {UNSIGNED}"),
+        (b"%PDF- no PDF at all", f"{CHANGED} {UNSIGNED}"),
+        (b"no PDF at all", NO_PDF),
+        (b"", NO_PDF),
     ):
         assert judged(service, payment, file) == said
 
