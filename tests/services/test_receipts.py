@@ -314,6 +314,35 @@ def test_what_is_no_pdf_is_told_so_without_drawing_one(service, monkeypatch):
     assert (answer.status, "is not a PDF" in answer.body.decode()) == (200, True)
 
 
+def test_a_void_that_is_asked_for_again_is_answered_as_it_was(service):
+    made = receipt(service, paid(service)).json
+    path, asked = f"/api/payments/receipts/{made['id']}/void", {"reason": "wrong name"}
+    first, again = (service.post(path, asked, idempotency_key="void it") for _ in range(2))
+    assert (first.status, first.json["voided"]) == (200, "wrong name")
+    assert (again.status, again.json) == (200, first.json)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert first.json["verify_url"] == made["verify_url"]
+    [kept] = service.rows("SELECT answer FROM idempotency WHERE path = $1", path)
+    assert kept["answer"]["verify_url"] is None
+    other = service.post(path, {"reason": "another"}, idempotency_key="void it")
+    assert other.json["code"] == "idempotency_mismatch"
+    for key in ("another", None, "another"):  # what is refused gives its key back
+        assert service.post(path, asked, idempotency_key=key).json["code"] == "wrong_state"
+
+
+def test_a_void_whose_answer_was_lost_is_told_to_who_asks_again(service, weak):
+    made = receipt(service, paid(service)).json
+    path, asked = f"/api/payments/receipts/{made['id']}/void", {"reason": "wrong name"}
+    service.key()
+    weak.left = 2
+    lost = service.post(path, asked, idempotency_key="lost")
+    assert lost.status == 503, lost
+    assert service.post(path, asked, idempotency_key="lost").json["code"] == "idempotency_in_flight"
+    service.advance(60)
+    again = service.post(path, asked, idempotency_key="lost")
+    assert (again.status, again.json["voided"]) == (200, "wrong name")
+
+
 def test_the_check_finds_nothing_wrong(service):
     paid(service)
     assert [str(one) for one in service.run(checking.check(service.context)) if one.rule == "receipts"] == []

@@ -14,9 +14,10 @@ from counterfoil.domain import ids
 from counterfoil.domain.errors import NotFoundError, WrongStateError
 from counterfoil.domain.receipt import Kind, Receipt, Refunded
 from counterfoil.domain.refund import State
-from counterfoil.services import issuing, records, signing, templates
+from counterfoil.services import idempotency, issuing, records, signing, templates
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
+from counterfoil.services.idempotency import Hold
 from counterfoil.services.payments import lock
 from counterfoil.services.signing import Compared
 from counterfoil.store import payments, receipts
@@ -113,10 +114,16 @@ async def page(
     ) > limit else None
 
 
-async def void(ctx: Context, caller: Caller, receipt_id: str, reason: str) -> Receipt:
-    """Void a receipt that was wrong. It keeps its number, and the payment gets another when one is next asked for."""
+async def void(
+    ctx: Context, caller: Caller, receipt_id: str, reason: str, hold: Hold | None = None
+) -> Receipt:
+    """Void a receipt that was wrong. It keeps its number, and the payment gets another when one is next asked for.
+
+    Its idempotency record commits with it, and DoneBeforeError says that it did before.
+    """
     async with ctx.db.transaction() as conn:
         issued = await _of(conn, caller, receipt_id)
+        await idempotency.take(ctx, conn, hold, receipt_id)
         family = await payments.lock(conn, issued.payment_id)
         if not await issuing.void(ctx, conn, family.payment, issued, reason, caller.actor):
             raise WrongStateError(command="void", state="void", because=issued.void_reason or "")

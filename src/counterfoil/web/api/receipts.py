@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import Field, StringConstraints
 from starlette.background import BackgroundTask
 
+from counterfoil.documents import receipt_json
 from counterfoil.domain import ids
 from counterfoil.domain.delivery import ADDRESS_CHARS
 from counterfoil.domain.errors import InvalidRequestError
@@ -21,7 +22,7 @@ from counterfoil.services import exporting, idempotency, receipt_delivery, views
 from counterfoil.services import receipts as service
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
-from counterfoil.services.idempotency import Replay
+from counterfoil.services.idempotency import DoneBeforeError, Replay
 from counterfoil.services.receipt_delivery import Ask
 from counterfoil.web.api.answering import again, hold_of
 from counterfoil.web.api.answers import PROBLEMS, ReceiptAnswer, ReceiptDeliveries, ReceiptList, says
@@ -182,9 +183,20 @@ async def deliver(
 
 
 @router.post("/receipts/{receipt_id}/void", response_model=None, responses=says(ReceiptAnswer))
-async def void(ctx: InContext, caller: Admin, receipt_id: str, asked: VoidReceipt) -> Response:
+async def void(
+    request: Request, ctx: InContext, caller: Admin, receipt_id: str, asked: VoidReceipt
+) -> Response:
     """Void a receipt that was wrong: it keeps its number, and the payment gets another when one is next asked for."""
-    receipt = await service.void(ctx, caller, known("receipt", receipt_id), asked.reason)
+    receipt_id, hold = known("receipt", receipt_id), await hold_of(request, caller)
+    try:
+        receipt = await service.void(ctx, caller, receipt_id, asked.reason, hold)
+    except DoneBeforeError as before:
+        receipt = await service.get(ctx, caller, receipt_id)
+        if isinstance(before.held, Replay):
+            return again(before.held, verify_url=receipt.verify_url or "")
+    if hold:
+        kept = receipt_json.document(receipt) | {"verify_url": None}  # links are never stored
+        await idempotency.answer(ctx, hold, HTTPStatus.OK, kept)
     return await answer(ctx, receipt, "json")
 
 
