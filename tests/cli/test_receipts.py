@@ -119,9 +119,10 @@ def test_an_export_that_is_killed_goes_on_where_it_was(run, service: Service, en
     copy(service, many, datetime(2018, 1, 1, tzinfo=UTC), first=20_001)
     command = export(path, "2018-01-01", "2018-01-02", "html")
     kept = b""
-    for _ in range(3):
+    for time in range(3):
         size += 150_000
-        killed_at(path, size, command, environ)
+        # Each draws other links, so that what was drawn again would be seen.
+        killed_at(path, size, command, environ | {"COUNTERFOIL_PUBLIC_URL": f"https://{time}.example"})
         left = path.read_bytes()
         assert left.startswith(kept)
         kept = left[: len(left) - 20_000]  # the last file may be torn

@@ -55,12 +55,11 @@ async def last_arrived(ctx: Context, caller: Caller, named: str) -> str:
     """The id of a receipt that is named by it or by its number, as files in a zip are. Raises InvalidRequestError."""
     if ids.is_id("receipt", named):
         return named
-    if named.isascii() and named.isprintable():
-        async with ctx.db.reading() as conn:
-            found = await stored.numbered(conn, caller.merchant_id, caller.mode, named)
-        if found:
-            return found
-    raise InvalidRequestError("after is no id and no number of a receipt.", field="after")
+    async with ctx.db.reading() as conn:
+        found = await stored.numbered(conn, caller.merchant_id, caller.mode, named)
+    if found is None:
+        raise InvalidRequestError("after is no id and no number of a receipt.", field="after")
+    return found
 
 
 async def pages(
