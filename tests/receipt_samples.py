@@ -233,7 +233,7 @@ def pictures(of: Receipt) -> list[bytes]:
         ignore_system_fonts=True,
         format="png",
         ppi=90,
-        sys_inputs=job.inputs,
+        sys_inputs=receipt_pdf.built_in().inputs(job),
     )
     return pages if isinstance(pages, list) else [pages]
 

@@ -43,6 +43,17 @@ def test_a_file_is_judged_in_the_language_of_the_receipt(code, same, signature, 
     )
 
 
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_file_may_be_sent_in_the_language_of_the_receipt_where_it_is_verified(code):
+    receipt, said = replace(receipt_samples.receipt(), locale=LOCALES[code]), words(LOCALES[code])
+    page = unescape(render(receipt, verified=True))
+    assert all(said[name] in page for name in ("compare", "file", "send"))
+    assert '<details class="compare" style' in page  # closed until a file was sent
+    assert "<form" not in render(receipt)
+    assert head(receipt, no_pdf=True).endswith(said["sent.no_pdf"])
+    assert '<details class="compare" open' in render(receipt, verified=True, no_pdf=True)
+
+
 def test_the_name_of_a_seller_is_only_ever_text():
     evil = "{number} {0} <script>alert(1)</script>"
     seller = replace(receipt_samples.SELLER, name=evil)

@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+import threading
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -12,24 +13,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from counterfoil.documents import archive, xlsx
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.services import exporting
 from counterfoil.services.payments import Caller
 from database import Postgres
+from receipt_copies import copy
 from service import Service, serving
 
 LONG_AGO = datetime(2019, 1, 1, tzinfo=UTC)
-# One of the receipts many times over, void, a second after the one before, in a series of their own.
-MANY = """
-    INSERT INTO receipts
-    SELECT copy.* FROM receipts one, generate_series(1, $1::int) n,
-        LATERAL jsonb_populate_record(one, jsonb_build_object(
-            'id', left(one.id, -8) || lpad(n::text, 8, '0'), 'prefix', 'OLD', 'sequence', n, 'number', 'OLD-' || n,
-            'document', one.document || jsonb_build_object('number', 'OLD-' || n),
-            'issued_at', $2::timestamptz + n * interval '1 second',
-            'voided_at', one.issued_at, 'void_reason', 'a copy')) copy
-    WHERE one.id = (SELECT min(id) FROM receipts)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +51,9 @@ def test_a_zip_holds_every_receipt_by_its_number_and_tells_how_far_it_is(service
     path = tmp_path / "all.zip"
     written, seen = to_zip(service, path)
     assert (written, seen[-1]) == (7, (7, 7))
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        assert archive.testzip() is None
+    with zipfile.ZipFile(path) as made:
+        names = made.namelist()
+        assert made.testzip() is None
     assert len(names) == len(set(names)) == 7
     assert all(name.startswith("R-") and name.endswith(".csv") for name in names)
 
@@ -69,20 +61,37 @@ def test_a_zip_holds_every_receipt_by_its_number_and_tells_how_far_it_is(service
 def test_one_that_was_cut_off_goes_on_and_holds_nothing_twice(service, tmp_path):
     path = tmp_path / "all.zip"
     to_zip(service, path)
-    with zipfile.ZipFile(path) as archive:
-        kept = {name: archive.read(name) for name in archive.namelist()[:3]}
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path) as made:
+        kept = {name: made.read(name) for name in made.namelist()[:3]}
+    with zipfile.ZipFile(path, "w") as made:
         for name, content in kept.items():
-            archive.writestr(name, content)
+            made.writestr(name, content)
     assert to_zip(service, path)[0] == 7
-    with zipfile.ZipFile(path) as archive:
-        assert len(archive.namelist()) == len(set(archive.namelist())) == 7
+    with zipfile.ZipFile(path) as made:
+        assert len(made.namelist()) == len(set(made.namelist())) == 7
+
+
+@pytest.mark.parametrize("chosen", ["csv", "xlsx"])
+def test_cut_off_anywhere_it_goes_on_with_every_file_that_was_whole(service, tmp_path, chosen):
+    path = tmp_path / "all.zip"
+    to_zip(service, path, chosen)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as made:
+        ends = [one.header_offset for one in made.infolist()[1:]] + [made.start_dir]
+    for cut in range(0, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:cut])
+        kept = whole[: max([end for end in ends if end <= cut], default=0)]
+        assert to_zip(service, path, chosen)[0] == 7
+        assert path.read_bytes().startswith(kept)
+        with zipfile.ZipFile(path) as made:
+            assert made.testzip() is None
+            assert len(made.namelist()) == len(set(made.namelist())) == 7
 
 
 def test_pdfs_are_drawn_side_by_side(service, tmp_path):
     assert to_zip(service, tmp_path / "all.zip", "pdf")[0] == 7
-    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
-        assert all(archive.read(name).startswith(b"%PDF-") for name in archive.namelist())
+    with zipfile.ZipFile(tmp_path / "all.zip") as made:
+        assert all(made.read(name).startswith(b"%PDF-") for name in made.namelist())
 
 
 def test_a_file_that_is_no_zip_is_left_as_it_is(service, tmp_path):
@@ -131,9 +140,9 @@ def sent(service: Service, **asked: Any) -> Any:
 
 
 def names_in(answer: Any) -> list[str]:
-    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
-        assert archive.testzip() is None
-        return archive.namelist()
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as made:
+        assert made.testzip() is None
+        return made.namelist()
 
 
 def test_a_zip_is_sent_as_it_is_drawn_and_goes_on_behind_what_arrived(service):
@@ -146,38 +155,86 @@ def test_a_zip_is_sent_as_it_is_drawn_and_goes_on_behind_what_arrived(service):
     ids = [row["id"] for row in service.rows("SELECT id FROM receipts ORDER BY id")]
     assert names_in(sent(service, format="csv", after=ids[4])) == names[5:]
     assert names_in(sent(service, after=ids[-1])) == []
-    with zipfile.ZipFile(io.BytesIO(sent(service, after=ids[5]).body)) as archive:
-        assert archive.read(archive.namelist()[0]).startswith(b"%PDF")
+    assert names_in(sent(service, format="csv", after=names[4].removesuffix(".csv"))) == names[5:]
+    with zipfile.ZipFile(io.BytesIO(sent(service, after=ids[5]).body)) as made:
+        assert made.read(made.namelist()[0]).startswith(b"%PDF")
 
 
 def test_a_book_is_sent_and_leaves_nothing_behind(service, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     book = sent(service, format="book")
     assert (book.status, book.headers["counterfoil-receipts"]) == (200, "7")
-    with zipfile.ZipFile(io.BytesIO(book.body)) as archive:
-        assert "xl/worksheets/sheet1.xml" in archive.namelist()
+    with zipfile.ZipFile(io.BytesIO(book.body)) as made:
+        assert "xl/worksheets/sheet1.xml" in made.namelist()
     service.eventually(lambda: not list(tmp_path.iterdir()))
 
 
 def test_an_export_that_cannot_be_says_why(service):
-    wrong = sent(service, after="rct_?")
+    for after in ("rct_?", "R-1999-000001", "\x00", "ärger", ""):
+        wrong = sent(service, after=after)
+        assert (wrong.status, wrong.json["field"]) == (422, "after")
+    last = service.rows("SELECT id FROM receipts LIMIT 1")[0]["id"]
+    wrong = sent(service, after=last, format="book")
     assert (wrong.status, wrong.json["field"]) == (422, "after")
     turned = sent(service, issued_to="2020-01-01T00:00:00Z")
     assert (turned.status, turned.json["field"]) == (422, "issued_to")
     assert service.get("/api/payments/receipts/export").status == 422
 
 
+@pytest.mark.parametrize("path", ["/api/payments/receipts", "/api/payments/receipts/export"])
+@pytest.mark.parametrize("field", ["issued_from", "issued_to"])
+def test_a_time_that_is_in_no_calendar_is_refused(service, path, field):
+    early = {"issued_from": "2020-01-01T00:00:00Z", "issued_to": "2020-01-02T00:00:00Z"}
+    wrong = service.get(path, **early | {field: "0001-01-01T00:00:00+14:00"})
+    assert (wrong.status, wrong.json["field"]) == (422, field)
+
+
+def test_an_export_has_the_formats_that_receipts_are_offered_in(service):
+    service.change_settings({"receiptGeneration": {"multiFormatSupport": False}})
+    try:
+        for chosen in ("csv", "html", "json", "xlsx", "book"):
+            refused = sent(service, format=chosen)
+            assert (refused.status, refused.json["code"]) == (406, "not_acceptable")
+        assert len(names_in(sent(service))) == 7
+    finally:
+        service.change_settings({"receiptGeneration": {"multiFormatSupport": True}})
+    assert sent(service, format="book").status == 200
+
+
+def test_what_packs_and_writes_holds_up_no_other_request(service, tmp_path, monkeypatch):
+    async def here() -> int:
+        return threading.get_ident()
+
+    at_work = list[set[int]]()
+    for held_by, name in (
+        (archive.Archive, "add"),
+        (archive.Archive, "close"),
+        (xlsx.Rows, "add"),
+        (xlsx.Rows, "close"),
+    ):
+        at_work.append(set())
+        monkeypatch.setattr(held_by, name, told(getattr(held_by, name), at_work[-1]))
+    to_zip(service, tmp_path / "all.zip")
+    assert sent(service, format="csv").status == sent(service, format="book").status == 200
+    assert all(at_work)
+    assert service.run(here()) not in set().union(*at_work)
+
+
+def told(work: Any, where: set[int]) -> Any:
+    """The same work, which tells in which thread it is done."""
+
+    def working(*given: Any, **named: Any) -> Any:
+        where.add(threading.get_ident())
+        return work(*given, **named)
+
+    return working
+
+
 @pytest.fixture(scope="module")
 def old(service: Service) -> int:
     """So many receipts of long ago."""
-    many = 1_000
-
-    async def copy() -> None:
-        async with service.context.db.transaction() as conn:
-            await conn.execute(MANY, many, LONG_AGO)
-
-    service.run(copy())
-    return many
+    copy(service, 1_000, LONG_AGO)
+    return 1_000
 
 
 @pytest.mark.parametrize("kind", ["zip", "book"])

@@ -375,7 +375,8 @@ def test_whoever_has_the_link_sees_the_receipt_and_nobody_else_does(service):
     assert "issued this as" in page.body.decode()
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     changed = path[:-1] + ("A" if path[-1] != "A" else "B")
-    for wrong in (changed, "/r/nothing", "/r/" + "x" * 300):
+    mark = path.partition("~")[2]
+    for wrong in (changed, "/r/nothing", "/r/" + "x" * 300, "/r/%00~x", "/r/%ff~x", f"/r/%00~{mark}"):
         answer = call(service.url, "GET", wrong, headers=html)
         assert answer.status == 404
         assert payment["id"] not in answer.body.decode()
@@ -409,6 +410,88 @@ def test_a_file_stays_this_receipt_when_look_and_address_of_the_service_change(s
     assert service.run(looked()) == (link, True)
     plain = receipt(service, paid(service))
     assert plain.json["advanced"] is False
+
+
+def form(*parts: tuple[str, bytes]) -> tuple[bytes, dict[str, str]]:
+    """The body that a browser sends, and its header: a name with a file's name behind it is a file."""
+    said = b"".join(
+        b"--edge\r\nContent-Disposition: form-data; name=%s\r\n\r\n%s\r\n" % (name.encode(), body)
+        for name, body in parts
+    )
+    return said + b"--edge--\r\n", {"content-type": "multipart/form-data; boundary=edge"}
+
+
+def test_a_file_may_be_sent_by_the_form_of_the_page(service):
+    payment = paid(service)
+    path = receipt(service, payment).json["verify_url"].removeprefix(service.url)
+    page = call(service.url, "GET", path, headers={"accept": "text/html"})
+    assert '<input type="file" name="file"' in page.body.decode()
+    assert "form-action 'self'" in page.headers["content-security-policy"]
+    assert "form-action 'none'" in receipt(service, payment, format="html").headers["content-security-policy"]
+    pdf, named = call(service.url, "GET", f"{path}?format=pdf").body, '"file"; filename="receipt.pdf"'
+    for parts, says in (
+        ([(named, pdf)], "is this receipt, unchanged"),
+        ([('"note"', b"mine"), (named, pdf)], "is this receipt, unchanged"),
+        ([(named, pdf[:-1] + b"!")], "is not this receipt"),
+        ([(named, b"PK a picture")], "is not a PDF"),
+        ([('"file"; filename=""', b"")], "is not a PDF"),
+        ([('"file"', b"a text")], "is not a PDF"),
+        ([], "is not a PDF"),
+    ):
+        body, headers = form(*parts)
+        answer = call(service.url, "POST", path, body, headers=headers)
+        assert (answer.status, says in answer.body.decode()) == (200, True), (parts, answer)
+        assert "form-action 'self'" in answer.headers["content-security-policy"]
+
+
+def test_a_form_that_is_none_or_too_large_is_refused(service):
+    path = receipt(service, paid(service)).json["verify_url"].removeprefix(service.url)
+    body, headers = form(('"file"; filename="x.pdf"', b"%PDF-" + bytes(5_000_000)))
+    assert call(service.url, "POST", path, body, headers=headers).json["code"] == "too_large"
+    for broken in ({"content-type": "multipart/form-data"}, headers):
+        assert call(service.url, "POST", path, b"no form", headers=broken).status == 400
+    many, headers = form(*[(f'"f{n}"; filename="x.pdf"', b"%PDF-") for n in range(2)])
+    assert call(service.url, "POST", path, many, headers=headers).status == 400
+
+
+def test_what_is_no_pdf_is_told_so_without_drawing_one(service, monkeypatch):
+    path = receipt(service, paid(service)).json["verify_url"].removeprefix(service.url)
+
+    async def never(*_: Any, **_more: Any) -> bytes:
+        raise AssertionError("a PDF was drawn")
+
+    monkeypatch.setattr(type(service.context.renderer), "pdf", never)
+    answer = call(service.url, "POST", path, b"a text", headers={"content-type": "application/pdf"})
+    assert (answer.status, "is not a PDF" in answer.body.decode()) == (200, True)
+
+
+def test_a_void_that_is_asked_for_again_is_answered_as_it_was(service):
+    made = receipt(service, paid(service)).json
+    path, asked = f"/api/payments/receipts/{made['id']}/void", {"reason": "wrong name"}
+    first, again = (service.post(path, asked, idempotency_key="void it") for _ in range(2))
+    assert (first.status, first.json["voided"]) == (200, "wrong name")
+    assert (again.status, again.json) == (200, first.json)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert first.json["verify_url"] == made["verify_url"]
+    [kept] = service.rows("SELECT answer FROM idempotency WHERE path = $1", path)
+    assert kept["answer"]["verify_url"] is None
+    other = service.post(path, {"reason": "another"}, idempotency_key="void it")
+    assert other.json["code"] == "idempotency_mismatch"
+    for key in ("another", None, "another"):  # what is refused gives its key back
+        assert service.post(path, asked, idempotency_key=key).json["code"] == "wrong_state"
+
+
+def test_a_void_whose_answer_was_lost_is_told_to_who_asks_again(service, weak):
+    made = receipt(service, paid(service)).json
+    path, asked = f"/api/payments/receipts/{made['id']}/void", {"reason": "wrong name"}
+    service.key()
+    weak.left = 2
+    lost = service.post(path, asked, idempotency_key="lost")
+    assert lost.status == 503, lost
+    assert service.post(path, asked, idempotency_key="lost").json["code"] == "idempotency_in_flight"
+    service.advance(60)
+    again = service.post(path, asked, idempotency_key="lost")
+    assert (again.status, again.json["voided"]) == (200, "wrong name")
 
 
 def test_the_check_finds_nothing_wrong(service):

@@ -19,6 +19,7 @@ from structlog.testing import LogCapture
 
 from counterfoil.documents import receipt_signing
 from counterfoil.documents.receipt_signing import Verdict
+from counterfoil.domain.errors import SigningAwayError
 from counterfoil.domain.signing import KEY_PLACE
 from counterfoil.services import examining, exporting, sending, signing
 from counterfoil.services.caller import Caller
@@ -36,6 +37,7 @@ CHANGED = "The file you sent is not this receipt: it was changed, or is an older
 ANOTHER = (
     "The file you sent is not this receipt, but another of the seller's documents or an older state of it."
 )
+NO_PDF = "The file you sent is not a PDF."
 BY_US = "It was signed by the seller and has not been changed since."
 BROKEN = "It was signed, and has been changed since."
 BY_OTHERS = "It was signed by somebody else, not by the seller."
@@ -157,6 +159,26 @@ def test_every_pdf_that_leaves_is_signed_and_nothing_else_is_touched(service, tm
         assert b"ByteRange" not in shown(service, payment, format=chosen).body
 
 
+def test_a_key_is_opened_once_for_many_receipts_and_anew_when_it_is_another(service, tmp_path, monkeypatch):
+    for _ in range(2):
+        paid(service)
+    opened, load = list[bytes](), receipt_signing.load
+
+    def counted(key: bytes, *more: Any) -> Any:
+        opened.append(key)
+        return load(key, *more)
+
+    monkeypatch.setattr(receipt_signing, "load", counted)
+    assert len(exported(service, tmp_path / "all.zip")) > 1
+    assert opened == [OURS.key.encode()]
+    sign_with(service, OTHERS)
+    opened.clear()
+    assert verdict(drawn(service, paid(service)), OTHERS) is Verdict.INTACT
+    assert opened == [OTHERS.key.encode()]
+    off(service)
+    assert verdict(drawn(service, paid(service))) is Verdict.UNSIGNED
+
+
 def exported(service: Service, to: Path) -> dict[str, bytes]:
     now = service.context.now()
     period = now - timedelta(days=1), now + timedelta(days=1)
@@ -253,8 +275,9 @@ def test_each_way_to_tamper_is_told_for_what_it_is(service):
         (OTHERS.sign(bytes(own)), f"{CHANGED} {BY_OTHERS}"),
         (OURS.sign(bytes(own)), f"{ANOTHER} {BY_US}"),
         (drawn(service, other), f"{ANOTHER} {BY_US}"),
-        (b"no PDF at all", f"{CHANGED} {UNSIGNED}"),
-        (b"", f"{CHANGED} {UNSIGNED}"),
+        (b"%PDF- no PDF at all", f"{CHANGED} {UNSIGNED}"),
+        (b"no PDF at all", NO_PDF),
+        (b"", NO_PDF),
     ):
         assert judged(service, payment, file) == said
 
@@ -338,6 +361,19 @@ def test_a_key_that_cannot_be_opened_lets_no_pdf_leave_unsigned_and_holds_up_not
     assert "counterfoil receipts signing --key" in found.mend
     sign_with(service, OURS)
     assert verdict(drawn(service, payment), OURS) is Verdict.INTACT
+
+
+def test_an_export_that_cannot_be_signed_says_so_before_anything_is_sent_or_written(service, tmp_path):
+    paid(service)
+    spoilt(service)
+    now = service.context.now()
+    period = {"issued_from": now - timedelta(days=1), "issued_to": now + timedelta(days=1)}
+    refused = service.get("/api/payments/receipts/export", **period)
+    assert (refused.status, refused.json["code"]) == (503, "signing_away")
+    assert service.get("/api/payments/receipts/export", **period, format="csv").status == 200
+    with pytest.raises(SigningAwayError):
+        exported(service, tmp_path / "all.zip")
+    assert not (tmp_path / "all.zip").exists()
 
 
 def findings(service: Service) -> list[examining.Finding]:

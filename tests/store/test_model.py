@@ -1055,6 +1055,15 @@ async def test_a_receipt_and_its_series_stay_as_they_are(conn: asyncpg.Connectio
         await conn.execute(statement)
 
 
+@pytest.mark.parametrize("table", ["receipts", "receipt_series"])
+@pytest.mark.parametrize("statement", ["DELETE FROM {0}", "TRUNCATE {0} CASCADE"])
+async def test_no_number_that_was_given_ever_goes(conn: asyncpg.Connection, table: str, statement: str):
+    refusal = (asyncpg.InsufficientPrivilegeError, asyncpg.CheckViolationError)
+    by_app = await conn.fetchval("SELECT current_user") == "app"
+    with pytest.raises(refusal[0] if by_app else refusal[1], match="denied" if by_app else "stays"):
+        await conn.execute(statement.format(table))
+
+
 async def test_a_receipt_is_voided_once(conn: asyncpg.Connection):
     void, trial = "UPDATE receipts SET voided_at = now(), void_reason = 'a test'", conn.transaction()
     await trial.start()

@@ -1,11 +1,13 @@
 """receipts: render, preview, list, deliver, export, void and verify from the command line."""
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -50,7 +52,8 @@ def render(id_: str, chosen: str, out: Path | None) -> None:
 
     number, content = in_house(act)
     path = out or Path(f"{number}.{chosen}")
-    path.write_bytes(content)
+    with _writing(path):
+        path.write_bytes(content)
     click.echo(f"{path}: {number}, {len(content)} bytes.")
 
 
@@ -101,14 +104,14 @@ def void(receipt_id: str, reason: str, as_json: bool) -> None:
 
 
 @receipts.command()
-@click.option("--from", "since", type=DAY, required=True, help="Issued from this day or moment on (UTC).")
+@click.option("--from", "since", type=DAY, required=True, help="Issued from this day or moment on.")
 @click.option("--to", "until", type=DAY, required=True, help="And before this one.")
 @click.option("--format", "chosen", type=click.Choice([*FORMATS, "book"]), default="pdf", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
 def export(since: datetime, until: datetime, chosen: str, out: Path) -> None:
     """All receipts of a period: a zip of files, or one Excel book with a row for each (--format book).
 
-    A zip that was cut off is gone on with when it is asked for again.
+    Days are those of `business.timeZone`. A zip that was cut off is gone on with when it is asked for again.
     """
     told = sys.stderr
 
@@ -117,10 +120,11 @@ def export(since: datetime, until: datetime, chosen: str, out: Path) -> None:
             told.write(f"\r{done} of {of} receipts")
 
     async def act(ctx: Context) -> int:
-        period = since.replace(tzinfo=UTC), until.replace(tzinfo=UTC)
-        if chosen == "book":
-            return await exporting.to_book(ctx, operator(ctx), *period, out, progress=progress)
-        return await exporting.to_zip(ctx, operator(ctx), *period, out, chosen=chosen, progress=progress)
+        period = _period(ctx, since, until)
+        with _writing(out):
+            if chosen == "book":
+                return await exporting.to_book(ctx, operator(ctx), *period, out, progress=progress)
+            return await exporting.to_zip(ctx, operator(ctx), *period, out, chosen=chosen, progress=progress)
 
     written = in_house(act)
     click.echo(f"{out}: {written} receipts.")
@@ -183,7 +187,7 @@ def deliveries(receipt_id: str, as_json: bool) -> None:
 @as_json
 def verify(link: str, file: Path | None, as_json: bool) -> None:
     """Whether we issued the receipt behind a link or its code, whether a PDF is that receipt, and what its signature says."""
-    token, sent = urlsplit(link).path.rpartition("/")[2] or link, file.read_bytes() if file else None
+    token, sent = _token(link), file.read_bytes() if file else None
 
     async def act(ctx: Context) -> dict[str, Any]:
         receipt = await service.verified(ctx, token)
@@ -200,6 +204,34 @@ def verify(link: str, file: Path | None, as_json: bool) -> None:
         }
 
     show_one(in_house(act), json_wanted=as_json)
+
+
+def _period(ctx: Context, since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """The moments in UTC, of days of the business. Raises InvalidRequestError."""
+    zone = ZoneInfo(ctx.directory.document["business"]["timeZone"])
+    if since >= until:
+        raise InvalidRequestError("--to must be later than --from: the day behind the last.")
+    try:
+        return since.replace(tzinfo=zone).astimezone(UTC), until.replace(tzinfo=zone).astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequestError("--from or --to is too far away.") from None
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What the system refuses is told as a sentence."""
+    try:
+        yield
+    except OSError as refused:
+        raise InvalidRequestError(f"{path} cannot be written: {refused.strerror or refused}.") from None
+
+
+def _token(link: str) -> str:
+    """What a link ends with; what is no link is taken for the token itself."""
+    try:
+        return urlsplit(link).path.rpartition("/")[2] or link
+    except ValueError:
+        return link
 
 
 async def _of(ctx: Context, id_: str) -> Receipt:

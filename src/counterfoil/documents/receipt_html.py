@@ -23,28 +23,38 @@ _BODY: Final = re.compile("<body[^>]*>")
 
 
 def render(
-    receipt: Receipt, *, verified: bool = False, same: bool | None = None, signature: Verdict | None = None
+    receipt: Receipt,
+    *,
+    verified: bool = False,
+    same: bool | None = None,
+    signature: Verdict | None = None,
+    no_pdf: bool = False,
 ) -> str:
     """The page, in the receipt's language.
 
-    `verified` says at its head that the seller issued it; `same`, whether a file that was sent is this very receipt, and
-    `signature` what the signature on that file is worth.
+    `verified` says at its head that the seller issued it, and lets a file be sent; `same`, whether a file that was sent is
+    this very receipt, and `signature` what the signature on that file is worth; `no_pdf`, that it is none.
     """
     page = _PAGES.get_template("receipt.html")
-    return page.render(shown=shown(receipt), verified=verified, **_said(receipt, same, signature))
+    return page.render(shown=shown(receipt), verified=verified, **_said(receipt, same, signature, no_pdf))
 
 
 def with_verdict(
-    page: str, receipt: Receipt, *, same: bool | None = None, signature: Verdict | None = None
+    page: str,
+    receipt: Receipt,
+    *,
+    same: bool | None = None,
+    signature: Verdict | None = None,
+    no_pdf: bool = False,
 ) -> str:
-    """A page of an operator's own, at whose head we say that it was issued, and what a file that was sent is worth."""
-    said = _said(receipt, same, signature)
+    """A page of an operator's own, with the same at its head."""
+    said = _said(receipt, same, signature, no_pdf)
     verdict = _PAGES.get_template("verified.html").render(shown=shown(receipt), **said)
     return _BODY.sub(lambda body: body[0] + verdict, page, count=1) if _BODY.search(page) else verdict + page
 
 
-def _said(receipt: Receipt, same: bool | None, signature: Verdict | None) -> dict[str, Any]:
-    sent = None if same is None else _sent(same, signature)
+def _said(receipt: Receipt, same: bool | None, signature: Verdict | None, no_pdf: bool) -> dict[str, Any]:
+    sent = "no_pdf" if no_pdf else None if same is None else _sent(same, signature)
     return {"seller": receipt.seller.name, "sent": sent, "signature": signature}
 
 

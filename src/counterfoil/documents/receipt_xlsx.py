@@ -1,7 +1,7 @@
 """A receipt as an Excel book of one sheet: who, what and how much, with figures that are numbers."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import xlsxwriter
@@ -12,24 +12,18 @@ from counterfoil.documents.receipt_words import named, words
 from counterfoil.documents.xlsx import MEDIA_TYPE, OPTIONS, pattern
 from counterfoil.domain.receipt import Kind, Line, Party, Receipt, money
 
-__all__ = ["MEDIA_TYPE", "render", "write"]
+__all__ = ["MEDIA_TYPE", "render"]
 
 _WIDTHS = (44, 12, 10, 18, 18)  # characters: description, code, quantity, unit price, amount
 _TAX_WIDTH = 18  # and of each column that taxes add
 
 
 def render(receipt: Receipt) -> bytes:
-    """One receipt as a book. Raises ValueError where a text holds a NUL."""
-    return write([receipt])
-
-
-def write(receipts: Iterable[Receipt]) -> bytes:
-    """A book with a sheet for each receipt, named by its number."""
+    """One receipt as a book, whose sheet is named by its number. Raises ValueError where a text holds a NUL."""
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, OPTIONS) as book:
-        for receipt in receipts:
-            book.set_properties({"title": receipt.number, "created": receipt.issued_at.replace(tzinfo=None)})
-            _Sheet(book, receipt).fill()
+        book.set_properties({"title": receipt.number, "created": receipt.issued_at.replace(tzinfo=None)})
+        _Sheet(book, receipt).fill()
     return out.getvalue()
 
 

@@ -75,7 +75,7 @@ class Setter:
                 format="pdf",
                 timestamp=job.at,
                 pdf_standards=[ARCHIVED, ACCESSIBLE] if job.accessible else [ARCHIVED],
-                sys_inputs=self._inputs(job, undrawn),
+                sys_inputs=self.inputs(job, undrawn),
             )
         except typst.TypstError as error:
             raise _told(error, self._folder) from error
@@ -83,7 +83,7 @@ class Setter:
             raise TypeError("Typst made no single file")
         return made
 
-    def _inputs(self, job: Job, undrawn: str | None) -> dict[str, str]:
+    def inputs(self, job: Job, undrawn: str | None = None) -> dict[str, str]:
         """What document.typ finds in `sys.inputs`: of texts only what the fonts at hand draw."""
         if undrawn is None:
             undrawn = fonts.undrawn(job.data)

@@ -4,12 +4,14 @@ Texts are written as texts: nothing is taken for a formula or a link. Rows are w
 """
 
 import io
+import threading
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 import xlsxwriter
+from xlsxwriter.exceptions import FileCreateError
 
 from counterfoil.domain.money import EXPONENT, Money
 from counterfoil.domain.refund_report import Share
@@ -44,11 +46,15 @@ def workbook(
 
 
 class Rows:
-    """A workbook of one sheet that is written row by row, to a file or into memory."""
+    """A workbook of one sheet that is written row by row, to a file or into memory.
+
+    Its methods may be called in any thread, one after the other. Raises OSError where the file cannot be written.
+    """
 
     def __init__(
         self, out: io.BytesIO | Path, title: str, header: Sequence[str], *, made_at: datetime
     ) -> None:
+        self._busy = threading.Lock()  # whoever is cancelled closes it while rows are still being written
         self._book = xlsxwriter.Workbook(out if isinstance(out, io.BytesIO) else str(out), OPTIONS)
         self._book.set_properties(
             {"title": title, "author": "Counterfoil", "created": made_at.replace(tzinfo=None)}
@@ -68,11 +74,25 @@ class Rows:
         for column, cell in enumerate(row):
             _write(self._sheet, self._row, column, cell, self._formats.of(cell))
 
+    def add_all(self, rows: Iterable[Sequence[Cell]]) -> None:
+        """The next rows."""
+        with self._busy:
+            for row in rows:
+                self.add(row)
+
+    def close(self) -> None:
+        """Write the book."""
+        with self._busy:
+            try:
+                self._book.close()
+            except FileCreateError as refused:
+                raise refused.args[0] from None
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._book.close()
+        self.close()
 
 
 def _sheet_name(title: str) -> str:

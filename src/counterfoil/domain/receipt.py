@@ -108,7 +108,8 @@ class Receipt:
     reverse_charge: bool = False
     voided: str | None = None  # why
     sandbox: bool = False
-    verify_url: str | None = None
+    verify_url: str | None = None  # made anew each time it is shown
+    verify_at: str | None = None  # the address of the service when it was issued, which the link keeps
     advanced: bool = True  # the full look, or a plain one
     template: str | None = (
         None  # of the merchant's own, and its version, as "kaveri@3"; None is the built-in look

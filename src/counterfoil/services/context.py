@@ -16,6 +16,7 @@ from counterfoil.services.accounts import Directory
 from counterfoil.services.hands import Hands
 from counterfoil.services.health import Health
 from counterfoil.services.metrics import Metrics
+from counterfoil.services.pen import Pen
 from counterfoil.services.shelf import Shelf
 from counterfoil.services.traffic import Traffic
 from counterfoil.store.database import Database
@@ -47,6 +48,7 @@ class Context:
     postman: Postman = field(default_factory=Postman, repr=False)
     renderer: Renderer = field(default_factory=Renderer, repr=False)  # of receipts
     shelf: Shelf = field(default_factory=Shelf, repr=False)
+    pen: Pen = field(default_factory=Pen, repr=False)
     on_event: OnEvent | None = None
     live_obstacle: str | None = None  # why this process may not serve live mode
     chance: Callable[[int], bytes] = secrets.token_bytes

@@ -2,21 +2,23 @@
 
 Receipts are read page by page and written as they come, so that ten thousand take no more memory than a hundred. A zip
 that was cut off goes on: one in a file where it stands, what is in it being not drawn again; one that is sent, behind the
-last receipt that arrived.
+last receipt that arrived. What packs or writes does so in a thread: whoever asks for anything meanwhile waits for none of it.
 """
 
 import asyncio
-import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Final, TypeVar, cast
 
-from counterfoil.documents import xlsx
+from counterfoil.documents import archive, xlsx
+from counterfoil.documents.archive import Archive
+from counterfoil.domain import ids
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.money import Money
 from counterfoil.domain.receipt import Receipt
-from counterfoil.services import receipts
+from counterfoil.services import receipts, signing
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
 from counterfoil.store import payments
@@ -29,6 +31,8 @@ HEADER: Final = (
     "Number", "Kind", "Issued", "Payment", "Refund", "Buyer", "Total", "Tax", "Refunded", "Net", "Method", "Void",
 )  # fmt: skip
 Progress = Callable[[int, int], None]
+Shown = tuple[Issued, Receipt]
+Out = TypeVar("Out", Archive, xlsx.Rows)
 
 
 def unwatched(_done: int, _of: int) -> None:
@@ -41,19 +45,35 @@ async def count(ctx: Context, caller: Caller, since: datetime, until: datetime) 
         return await stored.count(conn, caller.merchant_id, caller.mode, since, until)
 
 
-async def each(
+async def begin(ctx: Context, chosen: str) -> None:
+    """Raise SigningAwayError where its PDFs are to be signed and cannot be: before anything of it is sent or written."""
+    if chosen == "pdf":
+        await signing.signer(ctx)
+
+
+async def last_arrived(ctx: Context, caller: Caller, named: str) -> str:
+    """The id of a receipt that is named by it or by its number, as files in a zip are. Raises InvalidRequestError."""
+    if ids.is_id("receipt", named):
+        return named
+    async with ctx.db.reading() as conn:
+        found = await stored.numbered(conn, caller.merchant_id, caller.mode, named)
+    if found is None:
+        raise InvalidRequestError("after is no id and no number of a receipt.", field="after")
+    return found
+
+
+async def pages(
     ctx: Context, caller: Caller, since: datetime, until: datetime, *, after: str = ""
-) -> AsyncIterator[tuple[Issued, Receipt]]:
+) -> AsyncIterator[list[Shown]]:
     """Every receipt of the period behind the one with that id, oldest first, as it stands now."""
     while True:
         async with ctx.db.reading() as conn:
             found = await stored.after(
                 conn, caller.merchant_id, caller.mode, since, until, after=after, limit=PAGE
             )
-            ids = sorted({one.payment_id for one in found})
-            families = {family.payment.id: family for family in await payments.families(conn, ids)}
-        for issued in found:
-            yield issued, receipts.shown(ctx, issued, families[issued.payment_id])
+            of = sorted({one.payment_id for one in found})
+            families = {family.payment.id: family for family in await payments.families(conn, of)}
+        yield [(issued, receipts.shown(ctx, issued, families[issued.payment_id])) for issued in found]
         if len(found) < PAGE:
             return
         after = found[-1].id
@@ -69,20 +89,18 @@ async def to_zip(
     chosen: str,
     progress: Progress,
 ) -> int:
-    """Write a zip with a file for each receipt, named by its number; how many there are. Goes on where it was cut off."""
+    """Write a zip with a file for each receipt, named by its number; how many there are. Goes on where it was cut off.
+
+    Raises InvalidRequestError where a file is there that is no such zip, SigningAwayError, and OSError.
+    """
+    await begin(ctx, chosen)
     total, done = await count(ctx, caller, since, until), 0
-    there = _names(path)
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
-        waiting: list[Receipt] = []
-        async for issued, receipt in each(ctx, caller, since, until):
-            done += 1
-            if f"{issued.number}.{chosen}" not in there:
-                waiting.append(receipt)
-            if len(waiting) == AT_ONCE:
-                await _write(ctx, archive, waiting, chosen)
-                waiting = []
-            progress(done, max(done, total))
-        await _write(ctx, archive, waiting, chosen)
+    async with _closed_behind(await asyncio.to_thread(_resumed, path)) as out:
+        async for page in pages(ctx, caller, since, until):
+            for few in _few(page):
+                await _write(ctx, out, [one for one in few if _name(one, chosen) not in out.names], chosen)
+                done += len(few)
+                progress(done, max(done, total))
     return done
 
 
@@ -108,51 +126,67 @@ async def zipped(
     ctx: Context, caller: Caller, since: datetime, until: datetime, *, chosen: str, after: str = ""
 ) -> AsyncIterator[bytes]:
     """The same zip piece by piece, as it is drawn; of the receipts behind the one with that id."""
-    pipe, waiting = _Pipe(), list[Receipt]()
-    with zipfile.ZipFile(cast("IO[bytes]", pipe), "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
-        async for _, receipt in each(ctx, caller, since, until, after=after):
-            waiting.append(receipt)
-            if len(waiting) == AT_ONCE:
-                await _write(ctx, archive, waiting, chosen)
-                waiting = []
+    pipe = _Pipe()
+    async with _closed_behind(Archive(cast("IO[bytes]", pipe))) as out:
+        async for page in pages(ctx, caller, since, until, after=after):
+            for few in _few(page):
+                await _write(ctx, out, few, chosen)
                 yield pipe.taken()
-        await _write(ctx, archive, waiting, chosen)
     yield pipe.taken()
 
 
-def _names(path: Path) -> frozenset[str]:
-    """What a zip holds already. Raises InvalidRequestError where a file is there that is none."""
-    if not path.exists() or path.stat().st_size == 0:
-        return frozenset()
+@asynccontextmanager
+async def _closed_behind(out: Out) -> AsyncIterator[Out]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return frozenset(archive.namelist())
-    except zipfile.BadZipFile:
+        yield out
+    finally:
+        await asyncio.to_thread(out.close)
+
+
+def _resumed(path: Path) -> archive.Resumed:
+    try:
+        return archive.Resumed(path, tuple(f".{one}" for one in receipts.FORMATS))
+    except archive.NotOursError:
         raise InvalidRequestError(
             f"{path} is no zip that could be gone on with: remove it, or choose another."
         ) from None
 
 
-async def _write(ctx: Context, archive: zipfile.ZipFile, waiting: list[Receipt], chosen: str) -> None:
-    drawn = await asyncio.gather(*(receipts.render(ctx, receipt, chosen) for receipt in waiting))
-    for receipt, content in zip(waiting, drawn, strict=True):
-        entry = zipfile.ZipInfo(f"{receipt.number}.{chosen}", receipt.issued_at.timetuple()[:6])
-        entry.compress_type = zipfile.ZIP_DEFLATED
-        archive.writestr(entry, content)
+def _few(page: list[Shown]) -> Iterator[list[Receipt]]:
+    """So many as are drawn at once."""
+    for first in range(0, len(page), AT_ONCE):
+        yield [receipt for _, receipt in page[first : first + AT_ONCE]]
+
+
+def _name(receipt: Receipt, chosen: str) -> str:
+    return f"{receipt.number}.{chosen}"
+
+
+async def _write(ctx: Context, out: Archive, few: list[Receipt], chosen: str) -> None:
+    drawn = await asyncio.gather(*(receipts.render(ctx, receipt, chosen) for receipt in few))
+    files = [
+        archive.File(_name(receipt, chosen), receipt.issued_at, content)
+        for receipt, content in zip(few, drawn, strict=True)
+    ]
+    await asyncio.to_thread(out.add, files)
 
 
 async def to_book(
     ctx: Context, caller: Caller, since: datetime, until: datetime, path: Path, *, progress: Progress
 ) -> int:
-    """Write one Excel book with a row for each receipt; how many there are."""
+    """Write one Excel book with a row for each receipt; how many there are. Raises OSError."""
     total, done = await count(ctx, caller, since, until), 0
-
-    with xlsx.Rows(path, "Receipts", HEADER, made_at=ctx.now()) as book:
-        async for issued, receipt in each(ctx, caller, since, until):
-            book.add(row(issued, receipt))
-            done += 1
+    await asyncio.to_thread(path.touch)  # whether it can be written is told now, not when all is done
+    async with _closed_behind(await asyncio.to_thread(_book, ctx, path)) as book:
+        async for page in pages(ctx, caller, since, until):
+            await asyncio.to_thread(book.add_all, [row(*one) for one in page])
+            done += len(page)
             progress(done, max(done, total))
     return done
+
+
+def _book(ctx: Context, path: Path) -> xlsx.Rows:
+    return xlsx.Rows(path, "Receipts", HEADER, made_at=ctx.now())
 
 
 def row(issued: Issued, receipt: Receipt) -> tuple[xlsx.Cell, ...]:

@@ -21,7 +21,6 @@ from counterfoil.services import mailing, publishing, templates
 from counterfoil.services.auditing import SERVICE, decided
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
-from counterfoil.services.receipt_links import link
 from counterfoil.store import receipts
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
@@ -162,7 +161,7 @@ async def _issue(
         number=domain.number(prefix, year, sequence),
         template=template,
         advanced=document["receiptGeneration"]["advancedFormatting"],
-        verify_url=link(ctx, draft.id, draft.issued_at),
+        verify_at=ctx.public_url,
     )
     issued = Issued(
         id=final.id,

@@ -9,7 +9,7 @@ from counterfoil.services.context import Context
 VERIFIED_FOR: Final = timedelta(days=3653)
 
 
-def link(ctx: Context, receipt_id: str, issued_at: datetime) -> str:
-    """Where whoever has it sees the receipt. The same each time, at the same address of the service."""
+def link(ctx: Context, receipt_id: str, issued_at: datetime, *, at: str | None) -> str:
+    """Where whoever has it sees the receipt: at the address that the service had then, or has now. The same each time."""
     mark = ctx.vault.sign_link(receipt_id, issued_at + VERIFIED_FOR)
-    return f"{ctx.public_url}/r/{receipt_id}~{mark}"
+    return f"{at or ctx.public_url}/r/{receipt_id}~{mark}"

@@ -10,12 +10,14 @@ import msgspec
 
 from counterfoil.documents import receipt_csv, receipt_html, receipt_json, receipt_pdf, receipt_xlsx
 from counterfoil.documents.receipt_signing import Signer
+from counterfoil.domain import ids
 from counterfoil.domain.errors import NotFoundError, WrongStateError
 from counterfoil.domain.receipt import Kind, Receipt, Refunded
 from counterfoil.domain.refund import State
-from counterfoil.services import issuing, records, signing, templates
+from counterfoil.services import idempotency, issuing, records, signing, templates
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
+from counterfoil.services.idempotency import Hold
 from counterfoil.services.payments import lock
 from counterfoil.services.receipt_links import link
 from counterfoil.services.signing import Compared
@@ -122,10 +124,16 @@ async def page(
     ) > limit else None
 
 
-async def void(ctx: Context, caller: Caller, receipt_id: str, reason: str) -> Receipt:
-    """Void a receipt that was wrong. It keeps its number, and another is issued when one is next asked for."""
+async def void(
+    ctx: Context, caller: Caller, receipt_id: str, reason: str, hold: Hold | None = None
+) -> Receipt:
+    """Void a receipt that was wrong. It keeps its number, and another is issued when one is next asked for.
+
+    Its idempotency record commits with it, and DoneBeforeError says that it did before.
+    """
     async with ctx.db.transaction() as conn:
         issued = await _of(conn, caller, receipt_id)
+        await idempotency.take(ctx, conn, hold, receipt_id)
         family = await payments.lock(conn, issued.payment_id)
         if not await issuing.void(ctx, conn, family.payment, issued, reason, caller.actor):
             raise WrongStateError(command="void", state="void", because=issued.void_reason or "")
@@ -133,15 +141,20 @@ async def void(ctx: Context, caller: Caller, receipt_id: str, reason: str) -> Re
 
 
 async def verified(ctx: Context, token: str) -> Receipt | None:
-    """The receipt that a link or a QR code stands for; None where we never signed it."""
+    """The receipt that a link or a QR code stands for; None where we never signed it.
+
+    Nothing that is not signed reaches the database: anybody may send anything here.
+    """
     receipt_id, _, mark = token.partition("~")
+    if not ids.is_id("receipt", receipt_id) or not ctx.vault.link_holds(mark, receipt_id, ctx.now()):
+        return None
     try:
         async with ctx.db.reading() as conn:
             issued = await receipts.get(conn, receipt_id)
             family = await payments.get(conn, issued.payment_id)
     except LookupError:
         return None
-    return shown(ctx, issued, family) if ctx.vault.link_holds(mark, issued.id, ctx.now()) else None
+    return shown(ctx, issued, family)
 
 
 async def compare(ctx: Context, receipt: Receipt, file: bytes) -> Compared:
@@ -163,7 +176,7 @@ def shown(ctx: Context, issued: Issued, family: Family) -> Receipt:
         receipt,
         refunds=_refunds(family) if receipt.kind is not Kind.REFUND else (),
         voided=issued.void_reason,
-        verify_url=receipt.verify_url or link(ctx, issued.id, issued.issued_at),
+        verify_url=link(ctx, issued.id, issued.issued_at, at=receipt.verify_at),
     )
 
 

@@ -35,6 +35,8 @@ TRIGGERS: Final = frozenset(
         ("charges", "reserve"),
         ("receipts", "stays"),
         ("receipt_series", "goes_up"),
+        ("receipts", "never_emptied"),
+        ("receipt_series", "never_emptied"),
         ("disputes", "accepted_for_good"),
     }
 )

@@ -73,6 +73,17 @@ async def get(
     return _issued(row)
 
 
+async def numbered(conn: Connection, merchant_id: str, mode: str, number: str) -> str | None:
+    """The id of the receipt with this number."""
+    found: str | None = await conn.fetchval(
+        "SELECT id FROM receipts WHERE merchant_id = $1 AND mode = $2 AND number = $3",
+        merchant_id,
+        mode,
+        number,
+    )
+    return found
+
+
 async def page(
     conn: Connection,
     merchant_id: str,

@@ -171,6 +171,7 @@ class ReceiptAnswer(BaseModel):
     voided: str | None = Field(description="why it is void")
     sandbox: bool
     verify_url: str | None
+    verify_at: str | None = Field(description="the address of the service when it was issued")
     advanced: bool = Field(description="the full look, or a plain one")
     template: str | None = Field(description="of yours, and its version: kaveri@3; null is the built-in look")
 

@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import Field, StringConstraints
 from starlette.background import BackgroundTask
 
+from counterfoil.documents import receipt_json
 from counterfoil.domain import ids
 from counterfoil.domain.delivery import ADDRESS_CHARS
 from counterfoil.domain.errors import InvalidRequestError
@@ -21,7 +22,7 @@ from counterfoil.services import exporting, idempotency, receipt_delivery, views
 from counterfoil.services import receipts as service
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
-from counterfoil.services.idempotency import Replay
+from counterfoil.services.idempotency import DoneBeforeError, Replay
 from counterfoil.services.receipt_delivery import Ask
 from counterfoil.web.api.answering import again, hold_of
 from counterfoil.web.api.answers import PROBLEMS, ReceiptAnswer, ReceiptDeliveries, ReceiptList, says
@@ -96,8 +97,8 @@ async def listing(
     data, more = await service.page(
         ctx,
         caller,
-        issued_from=views.in_utc(issued_from) if issued_from else None,
-        issued_to=views.in_utc(issued_to) if issued_to else None,
+        issued_from=_instant("issued_from", issued_from) if issued_from else None,
+        issued_to=_instant("issued_to", issued_to) if issued_to else None,
         limit=limit,
         before=cursor,
     )
@@ -112,24 +113,28 @@ async def export(
     issued_to: datetime,
     format_: Annotated[Literal["pdf", "html", "xlsx", "csv", "json", "book"], Query(alias="format")] = "pdf",
     after: Annotated[
-        str | None, Query(description="of a zip: the id of the last receipt that arrived, to go on behind it")
+        str | None,
+        Query(description="of a zip: the number or id of the last receipt that arrived, to go on behind it"),
     ] = None,
 ) -> Response:
     """All receipts of a period: a zip with a file for each, sent as it is drawn, or one Excel book (`book`).
 
     The header Counterfoil-Receipts says how many there are in the period.
     """
-    if after is not None and not ids.is_id("receipt", after):
-        raise InvalidRequestError("after is no id of a receipt.", field="after")
-    period = views.in_utc(issued_from), views.in_utc(issued_to)
+    choose(service.formats(ctx), named="xlsx" if format_ == "book" else format_, accept=None)
+    if after is not None and format_ == "book":
+        raise InvalidRequestError("after is of a zip: a book is always whole.", field="after")
+    period = _instant("issued_from", issued_from), _instant("issued_to", issued_to)
     if period[0] >= period[1]:
         raise InvalidRequestError("issued_to must be later than issued_from.", field="issued_to")
+    behind = await exporting.last_arrived(ctx, caller, after) if after is not None else ""
+    await exporting.begin(ctx, format_)
     name = f"receipts-{period[0]:%Y-%m-%d}-{period[1]:%Y-%m-%d}"
     headers = {"counterfoil-receipts": str(await exporting.count(ctx, caller, *period))}
     if format_ == "book":
         return await _book(ctx, caller, period, headers, f"{name}.xlsx")
     headers["content-disposition"] = f'attachment; filename="{name}.zip"'
-    sent = exporting.zipped(ctx, caller, *period, chosen=format_, after=after or "")
+    sent = exporting.zipped(ctx, caller, *period, chosen=format_, after=behind)
     return StreamingResponse(sent, media_type="application/zip", headers=headers)
 
 
@@ -195,10 +200,29 @@ async def deliver(
 
 
 @router.post("/receipts/{receipt_id}/void", response_model=None, responses=says(ReceiptAnswer))
-async def void(ctx: InContext, caller: Admin, receipt_id: str, asked: VoidReceipt) -> Response:
+async def void(
+    request: Request, ctx: InContext, caller: Admin, receipt_id: str, asked: VoidReceipt
+) -> Response:
     """Void a receipt that was wrong: it keeps its number, and another is issued when one is next asked for."""
-    receipt = await service.void(ctx, caller, known("receipt", receipt_id), asked.reason)
+    receipt_id, hold = known("receipt", receipt_id), await hold_of(request, caller)
+    try:
+        receipt = await service.void(ctx, caller, receipt_id, asked.reason, hold)
+    except DoneBeforeError as before:
+        receipt = await service.get(ctx, caller, receipt_id)
+        if isinstance(before.held, Replay):
+            return again(before.held, verify_url=receipt.verify_url or "")
+    if hold:
+        kept = receipt_json.document(receipt) | {"verify_url": None}  # links are never stored
+        await idempotency.answer(ctx, hold, HTTPStatus.OK, kept)
     return await answer(ctx, receipt, "json")
+
+
+def _instant(name: str, moment: datetime) -> datetime:
+    """A moment of a query in UTC. Raises InvalidRequestError."""
+    try:
+        return views.in_utc(moment)
+    except OverflowError:
+        raise InvalidRequestError(f"{name} is too far away.", field=name) from None
 
 
 async def answer(ctx: Context, receipt: Receipt, chosen: str) -> Response:

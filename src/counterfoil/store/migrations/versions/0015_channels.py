@@ -3,7 +3,7 @@
 from counterfoil.store.migrations import sql
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 
 
 def upgrade() -> None:
