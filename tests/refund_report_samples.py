@@ -106,7 +106,7 @@ def pictures(of: Job) -> list[bytes]:
         ignore_system_fonts=True,
         format="png",
         ppi=90,
-        sys_inputs=of.inputs,
+        sys_inputs=receipt_pdf.built_in().inputs(of),
     )
     return pages if isinstance(pages, list) else [pages]
 
