@@ -123,13 +123,15 @@ async def test_a_house_that_cannot_be_opened_leaves_nothing_running(database_url
 
 
 async def test_where_the_environment_differs_from_what_is_stored_it_is_told_and_not_taken(
-    database_url, tmp_path
+    database_url, tmp_path, monkeypatch
 ):
     async with house(database_url, tmp_path / "key"):
         pass
-    with structlog.testing.capture_logs() as told:
-        async with house(database_url, tmp_path / "key", stripe_secret_key="sk_test_counterfoil_other"):
-            pass
+    said = structlog.testing.LogCapture()
+    monkeypatch.setattr(wiring, "log", structlog.wrap_logger(None, processors=[said]))
+    async with house(database_url, tmp_path / "key", stripe_secret_key="sk_test_counterfoil_other"):
+        pass
+    told = said.entries
     assert [line["variable"] for line in told] == ["COUNTERFOIL_STRIPE_SECRET_KEY"]
     assert "sk_test" not in str(told)
 

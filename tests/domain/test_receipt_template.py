@@ -50,13 +50,14 @@ def test_what_the_receipt_does_not_say_does_not_hold():
 def test_the_templates_of_all_rules_that_hold_come_in_their_order():
     rules = [
         {"template": "b", "when": {"kind": ["refund"]}},
+        {"template": "d", "when": {"metadata": {"brand": "tea"}}},
         {"template": "c"},
         {"template": "a"},
         {"template": "c"},
     ]
     choices = receipt_template.read(RULES.check(rules, "customTemplates"))
     assert receipt_template.fitting(choices, PAID, {}) == ["c", "a"]
-    assert receipt_template.fitting(choices, of(Kind.REFUND), {}) == ["b", "c", "a"]
+    assert receipt_template.fitting(choices, of(Kind.REFUND), {"brand": "tea"}) == ["b", "d", "c", "a"]
 
 
 def test_a_reference_is_read_as_it_is_written():

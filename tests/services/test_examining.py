@@ -103,7 +103,7 @@ def test_dead_letters_and_waiting_exceptions_are_counted(fast_postgres: Postgres
             ctx.merchant_id,
             ctx.mode,
         )
-        assert "1 contradictions" in looked_at(troubled, key_file)["exceptions"].sentence
+        assert "1 exception waits" in looked_at(troubled, key_file)["exceptions"].sentence
         troubled.rows(
             """
             INSERT INTO inbox (id, merchant_id, account_id, gateway, mode, dedupe_key, secret_id, headers, body, status,
