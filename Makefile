@@ -39,7 +39,7 @@ coverage: setup
 	@.venv/bin/coverage report --fail-under=100 \
 	    --include='src/counterfoil/domain/*,src/counterfoil/gateways/*/translate.py,src/counterfoil/gateways/*/signature.py'
 
-# The long forms of two proofs: docs/proven.md says what they show.
+# Two proofs by themselves, at any length: docs/proven.md says what they show.
 crash:
 	@tools/setup.sh test
 	@PYTHONPATH=tests .venv/bin/python -m crashpoints $(ARGS)

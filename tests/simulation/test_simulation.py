@@ -13,6 +13,7 @@ from simulation.command import summary, trace
 # COUNTERFOIL_TEST_SEEDS=100 runs fewer of them; `make simulate` as many as you like.
 SEEDS = int(os.environ.get("COUNTERFOIL_TEST_SEEDS", "2000"))
 PIECE = 100
+FEW = 20  # where a rule is broken, one seed that shows it is enough
 
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, PIECE))
@@ -36,12 +37,12 @@ def test_no_seed_charges_twice_loses_a_charge_or_leaves_anything_in_limbo(first:
 
 def test_without_idempotency_double_charges_are_found():
     """It takes a death between a charge and its answer: about one seed in fifty has it."""
-    pieces = (range(first, first + PIECE) for first in range(1, 601, PIECE))
+    pieces = (range(first, first + FEW) for first in range(1, 601, FEW))
     assert any(_alone(summary, seeds, "idempotency").double for seeds in pieces)
 
 
 def test_without_a_look_before_a_refund_goes_again_double_refunds_are_found():
-    pieces = (range(first, first + PIECE) for first in range(1, 601, PIECE))
+    pieces = (range(first, first + FEW) for first in range(1, 601, FEW))
     assert any(_alone(summary, seeds, "refund keys").double_refunds for seeds in pieces)
 
 
