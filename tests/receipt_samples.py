@@ -15,6 +15,7 @@ from typing import Any
 import typst
 
 from counterfoil.documents import fonts, receipt_pdf, typesetting
+from counterfoil.documents.typesetting import Job
 from counterfoil.domain.receipt import Kind, Party, Receipt, Refunded, check, lines, rates_for, totals
 
 GOLDEN = Path(__file__).parent / "data/receipts/golden.json"
@@ -222,9 +223,8 @@ def digest(pdf: bytes) -> str:
     return hashlib.sha256(pdf).hexdigest()
 
 
-def pictures(of: Receipt) -> list[bytes]:
+def pictures(job: Job) -> list[bytes]:
     """The pages as PNG."""
-    job = receipt_pdf.job(of)
     source = (typesetting.BUILT_IN / "document.typ").read_bytes()
     pages = typst.compile(
         source,
@@ -243,7 +243,7 @@ def main(folder: Path) -> None:
     made = rendered()
     for name, (of, pdf) in made.items():
         (folder / f"{name}.pdf").write_bytes(pdf)
-        for number, page in enumerate(pictures(of), 1):
+        for number, page in enumerate(pictures(receipt_pdf.job(of)), 1):
             (folder / f"{name}-{number}.png").write_bytes(page)
     GOLDEN.parent.mkdir(exist_ok=True)
     golden = {name: digest(pdf) for name, (_, pdf) in sorted(made.items())}

@@ -9,12 +9,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import typst
-
-from counterfoil.documents import fonts, receipt_pdf, refund_report_pdf, typesetting
+from counterfoil.documents import receipt_pdf, refund_report_pdf
 from counterfoil.documents.typesetting import Job
 from counterfoil.domain.receipt import Party
 from counterfoil.domain.refund_report import FATES, GroupBy, Line, Report, Span, Spread, Sum
+from receipt_samples import pictures
 
 MADE = datetime(2026, 11, 30, 18, 40, tzinfo=UTC)
 NOVEMBER = Span(date(2026, 11, 1), date(2026, 11, 30), ZoneInfo("Asia/Kolkata"))
@@ -95,20 +94,6 @@ def rendered(of: Report) -> bytes:
 def set_here(made: Job) -> bytes:
     """The file of a job, set in this process."""
     return receipt_pdf.built_in().pdf(made)
-
-
-def pictures(of: Job) -> list[bytes]:
-    """The pages as PNG."""
-    pages = typst.compile(
-        (typesetting.BUILT_IN / "document.typ").read_bytes(),
-        root=typesetting.BUILT_IN,
-        font_paths=[str(path) for path in fonts.folders()],
-        ignore_system_fonts=True,
-        format="png",
-        ppi=90,
-        sys_inputs=receipt_pdf.built_in().inputs(of),
-    )
-    return pages if isinstance(pages, list) else [pages]
 
 
 def main(folder: Path) -> None:

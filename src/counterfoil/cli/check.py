@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from counterfoil.cli.running import as_json, in_house
-from counterfoil.services import checking
+from counterfoil.services import checking, progress
 from counterfoil.services.checking import Difference
 from counterfoil.services.context import Context
 
@@ -40,7 +40,7 @@ def check(gateways: bool, days: int, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _bar(shown: Progress, name: str) -> checking.Progress:
+def _bar(shown: Progress, name: str) -> progress.Progress:
     """A bar that is drawn from the first page on."""
     tasks: list[TaskID] = []
 

@@ -6,7 +6,7 @@ a service that goes on working meanwhile does not look wrong.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
@@ -24,6 +24,7 @@ from counterfoil.domain.refund import SAID, manually, reserved
 from counterfoil.gateways.base import Accepted
 from counterfoil.services import facts, standing
 from counterfoil.services.context import Context
+from counterfoil.services.progress import Progress, nobody_watches
 from counterfoil.store import checking, payments, receipts
 from counterfoil.store.checking import Lopsided, Posted
 from counterfoil.store.payments import Family
@@ -36,8 +37,6 @@ UNSETTLED_FOR: Final = timedelta(hours=2)
 # The sweeps come round every second; what was due so long ago is looked at by nobody.
 OVERDUE_FOR: Final = timedelta(minutes=10)
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -46,10 +45,6 @@ class Difference:
     rule: str
     subject: str
     sentence: str
-
-
-def nobody_watches(_done: int, _of: int) -> None:
-    """Progress that is shown to nobody."""
 
 
 async def check(ctx: Context, *, progress: Progress = nobody_watches) -> list[Difference]:

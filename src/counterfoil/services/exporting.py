@@ -6,7 +6,7 @@ last receipt that arrived. What packs or writes does so in a thread: whoever ask
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from counterfoil.domain.receipt import Receipt
 from counterfoil.services import receipts, signing
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
+from counterfoil.services.progress import Progress, nobody_watches
 from counterfoil.store import payments
 from counterfoil.store import receipts as stored
 from counterfoil.store.receipts import Issued
@@ -30,13 +31,8 @@ AT_ONCE: Final = 4  # drawn at once; as many workers draw
 HEADER: Final = (
     "Number", "Kind", "Issued", "Payment", "Refund", "Buyer", "Total", "Tax", "Refunded", "Net", "Method", "Void",
 )  # fmt: skip
-Progress = Callable[[int, int], None]
 Shown = tuple[Issued, Receipt]
 Out = TypeVar("Out", Archive, xlsx.Rows)
-
-
-def unwatched(_done: int, _of: int) -> None:
-    """Progress that nobody watches."""
 
 
 async def count(ctx: Context, caller: Caller, since: datetime, until: datetime) -> int:
@@ -172,7 +168,13 @@ async def _write(ctx: Context, out: Archive, few: list[Receipt], chosen: str) ->
 
 
 async def to_book(
-    ctx: Context, caller: Caller, since: datetime, until: datetime, path: Path, *, progress: Progress
+    ctx: Context,
+    caller: Caller,
+    since: datetime,
+    until: datetime,
+    path: Path,
+    *,
+    progress: Progress = nobody_watches,
 ) -> int:
     """Write one Excel book with a row for each receipt; how many there are. Raises OSError."""
     total, done = await count(ctx, caller, since, until), 0

@@ -18,12 +18,12 @@ from counterfoil.documents.template import PAGE, PDF, Template, TemplateError
 from counterfoil.domain import receipt_sample, receipt_template
 from counterfoil.domain.errors import InvalidRequestError, NotFoundError, NotPermittedError, WrongStateError
 from counterfoil.domain.receipt import Receipt
+from counterfoil.services.auditing import done
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person_about_account
 from counterfoil.services.records import instant
 from counterfoil.services.shelf import Parts
-from counterfoil.store import audit
 from counterfoil.store import receipt_templates as store
 from counterfoil.store.database import Connection
 from counterfoil.store.receipt_templates import Stored, Version
@@ -239,16 +239,8 @@ async def _of(conn: Connection, caller: Caller, name: str, *, locked: bool = Fal
 async def _decided(
     ctx: Context, conn: Connection, caller: Caller, action: str, name: str, version: int
 ) -> None:
-    await audit.record(
-        conn,
-        merchant_id=caller.merchant_id,
-        mode=caller.mode,
-        at=ctx.now(),
-        actor=caller.actor,
-        action=action,
-        object_id=name,
-        detail={"template": receipt_template.reference(name, version)},
-    )
+    detail = {"template": receipt_template.reference(name, version)}
+    await done(ctx, conn, caller, action, name, detail)
 
 
 def _shown(stored: Stored) -> dict[str, Any]:

@@ -402,6 +402,14 @@ def test_once_the_settings_are_live_a_key_of_the_sandbox_changes_no_template(ser
         service.change_settings({"productionSettings": {"liveMode": False, "sandboxMode": True}})
 
 
+def test_a_template_may_be_as_large_as_its_files_may_and_no_larger(service: Service, name: str):
+    large = {"main.typ": TYP, "notes.txt": "x" * 3_000_000}
+    assert service.post(PATH, {"name": name, "files": large}).status == 201
+    larger = {"main.typ": TYP, "notes.txt": "x" * 11_500_000}
+    assert service.post(PATH, {"name": name, "files": larger}).json["code"] == "too_large"
+    assert service.post("/api/payments", {"description": "x" * 300_000}).json["code"] == "too_large"
+
+
 def test_what_was_done_to_a_template_stands_in_the_audit_log(service: Service, name: str):
     add(service, name)
     publish(service, name)

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import StringConstraints
-from starlette.types import Scope
 
 from counterfoil.documents import csv
 from counterfoil.domain import ids
@@ -30,9 +29,7 @@ FILE_BYTES: Final = 2_000_000  # ten thousand rows with a note on each
 class FileRoute(StrictRoute):
     """A route that takes a whole file."""
 
-    def matches(self, scope: Scope) -> tuple[Any, Scope]:
-        match, child = super().matches(scope)
-        return match, {**child, "counterfoil.body_limit": FILE_BYTES}
+    body_bytes = FILE_BYTES
 
 
 router = APIRouter(

@@ -145,7 +145,7 @@ async def _book(
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="counterfoil-"))
     leave = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     try:
-        await exporting.to_book(ctx, caller, *period, folder / name, progress=exporting.unwatched)
+        await exporting.to_book(ctx, caller, *period, folder / name)
     except BaseException:
         await leave()
         raise

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope
 
 from counterfoil.domain.errors import CardNumberRefusedError, InvalidRequestError, MalformedRequestError
 from counterfoil.domain.pan import find_card
+from counterfoil.web.limits import BODY_BYTES
 
 # What FastAPI reads as JSON; anything else it would hand over as bytes, unread.
 _JSON: Final = re.compile(r"application/([^\s;]+\+)?json\s*(;|$)", re.IGNORECASE)
@@ -43,11 +44,13 @@ class StrictRoute(APIRoute):
     """A route whose body is read by StrictRequest, and which takes no query that it does not know."""
 
     files: ClassVar[Collection[str]] = ()  # the fields of the body that are whole files
+    body_bytes: ClassVar[int] = BODY_BYTES  # the most that a body may have
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle, known = super().get_route_handler(), {field.alias for field in self.dependant.query_params}
 
         async def strictly(request: Request) -> Response:
+            request.scope["counterfoil.body_limit"] = self.body_bytes
             _check_query(request, known)
             if _has_body(request) and not _JSON.match(request.headers.get("content-type", "")):
                 raise MalformedRequestError(

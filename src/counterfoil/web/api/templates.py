@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field, StrictInt, StringConstraints
-from starlette.types import Scope
 
 from counterfoil.documents.template import MAX_BYTES, MAX_FILES
 from counterfoil.domain.errors import InvalidRequestError, NotFoundError
@@ -43,10 +42,7 @@ class TemplateRoute(StrictRoute):
     """A route that takes whole files."""
 
     files = frozenset({"files"})
-
-    def matches(self, scope: Scope) -> tuple[Any, Scope]:
-        match, child = super().matches(scope)
-        return match, {**child, "counterfoil.body_limit": BODY_BYTES}
+    body_bytes = BODY_BYTES
 
 
 router = APIRouter(prefix="/api/payments", tags=["receipts"], route_class=TemplateRoute, responses=PROBLEMS)
