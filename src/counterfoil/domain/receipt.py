@@ -11,7 +11,6 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from counterfoil.domain.errors import ConfigurationError
 from counterfoil.domain.money import Money
 
 NUMBER_CHARS: Final = 16  # Rule 46(b): at most sixteen characters, letters, digits, dash and slash
@@ -307,14 +306,9 @@ def financial_year(at: date, start: str) -> int:
     return at.year if (at.month, at.day) >= (month, day) else at.year - 1
 
 
-def number(prefix: str, year: int, sequence: int) -> str:
-    """The number of the sequence-th receipt of a series and year. Raises ConfigurationError where it grows too long."""
-    made = f"{prefix}-{year}-{sequence:0{DIGITS}d}"
-    if len(made) > NUMBER_CHARS:
-        raise ConfigurationError(
-            f"The receipt number {made} is longer than {NUMBER_CHARS} characters: choose a shorter prefix."
-        )
-    return made
+def series(prefix: str, year: int) -> str:
+    """What every number of a series and year begins with; DIGITS digits follow, or more."""
+    return f"{prefix}-{year}-"
 
 
 def method_of(detail: Mapping[str, Any]) -> str:

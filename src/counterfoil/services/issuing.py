@@ -1,10 +1,12 @@
 """A receipt is issued in the transaction that makes it due: on capture, and when a refund has arrived.
 
-It is numbered last, so that whoever waits for the next number waits for one commit and no more.
+It is numbered last, after all else that the transaction has to do, so that whoever waits for the next number waits for
+one commit and no more.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -36,7 +38,9 @@ log = structlog.get_logger()
 
 async def on_capture(ctx: Context, conn: Connection, family: Family) -> None:
     """The payment was captured: its receipt is due."""
-    await _due(ctx, conn, family, family.payment.id, lambda: for_payment(ctx, conn, family))
+    charge = winner_charge(family.payment.winner_attempt_id, family.charges)
+    if charge is not None:
+        await _due(ctx, conn, family, family.payment.id, lambda: _issue(ctx, conn, family, charge, send=True))
 
 
 async def on_refund(ctx: Context, conn: Connection, family: Family, before: State, refund: Refund) -> None:
@@ -44,7 +48,8 @@ async def on_refund(ctx: Context, conn: Connection, family: Family, before: Stat
     if refund.state is before:
         return
     if refund.state is State.SUCCEEDED:
-        await _due(ctx, conn, family, refund.id, lambda: for_refund(ctx, conn, family, refund.id))
+        issue = partial(for_refund, ctx, conn, family, refund.id, send=True)
+        await _due(ctx, conn, family, refund.id, issue)
     elif before is State.SUCCEEDED:
         await void_refund(ctx, conn, family, refund)
 
@@ -54,14 +59,14 @@ async def _due(
     conn: Connection,
     family: Family,
     subject: str,
-    issue: Callable[[], Awaitable[Issued | None]],
+    issue: Callable[[], Awaitable[object]],
 ) -> None:
     """Issue it; where that cannot be, a person is told, no number is taken, and the money is counted all the same."""
     try:
         async with conn.transaction():
-            issued = await issue()
-            if issued is not None:
-                await mailing.send_receipt(ctx, conn, family.payment, issued)
+            await issue()
+    except receipts.IssuedBeforeError:
+        return  # somebody has asked for it; what was queued for another is undone
     except DatabaseAwayError:
         raise
     except Exception as cannot:  # noqa: BLE001  whatever it is: the money was taken, and is counted
@@ -78,11 +83,13 @@ async def for_payment(ctx: Context, conn: Connection, family: Family) -> Issued 
     if charge is None:
         return None
     standing = await _standing(conn, family.payment.id)
-    return _of(standing, None) or await _issue(ctx, conn, family, charge, None, standing)
+    return _of(standing, None) or await _issue(ctx, conn, family, charge)
 
 
-async def for_refund(ctx: Context, conn: Connection, family: Family, refund_id: str) -> Issued:
-    """The receipt of a refund that has arrived: issued now, where there is none.
+async def for_refund(
+    ctx: Context, conn: Connection, family: Family, refund_id: str, *, send: bool = False
+) -> Issued:
+    """The receipt of a refund that has arrived: issued now, where there is none, and sent where that is wanted.
 
     Raises NotFoundError where the payment has no such refund, WrongStateError where it has not arrived.
     """
@@ -95,7 +102,8 @@ async def for_refund(ctx: Context, conn: Connection, family: Family, refund_id: 
         )
     charge = next(charge for charge in family.charges if charge.id == refund.charge_id)
     standing = await _standing(conn, family.payment.id)
-    return _of(standing, refund.id) or await _issue(ctx, conn, family, charge, refund, standing)
+    there = _of(standing, refund.id)
+    return there or await _issue(ctx, conn, family, charge, refund, standing, send=send)
 
 
 async def void_refund(ctx: Context, conn: Connection, family: Family, refund: Refund) -> None:
@@ -139,50 +147,65 @@ async def _issue(
     conn: Connection,
     family: Family,
     charge: Charge,
-    refund: Refund | None,
-    standing: Sequence[Issued],
+    refund: Refund | None = None,
+    standing: Sequence[Issued] = (),
+    *,
+    send: bool = False,
 ) -> Issued:
+    """Issue it, and queue its delivery where that is wanted. Raises IssuedBeforeError where there is one already."""
     payment, document = family.payment, ctx.directory.document
     kind = _kind(document, payment, refund)
-    prefix = document["receiptGeneration"].get("series", {}).get(kind.value) or PREFIXES[kind]
+    draft = compose(ctx, family, charge, refund, kind, standing)
+    draft = replace(
+        draft,
+        template=await templates.chosen(ctx, conn, payment.merchant_id, draft, payment.metadata),
+        advanced=document["receiptGeneration"]["advancedFormatting"],
+        verify_at=ctx.public_url,
+    )
+    due = _due_in(document, payment, refund, draft)
+    if send:
+        await mailing.send_receipt(ctx, conn, payment, due)
+    told = ctx.directory.delivery.receipts_in_app
+    try:
+        return await receipts.issue(
+            conn,
+            due,
+            head=domain.series(due.prefix, due.year),
+            digits=domain.DIGITS,
+            event=publishing.of_receipt(ctx, due, "receipt.issued") if told else None,
+            actor=SERVICE,
+        )
+    except receipts.NumberTooLongError:
+        raise ConfigurationError(
+            f"The next receipt number of {due.prefix} is longer than {domain.NUMBER_CHARS} characters:"
+            " choose a shorter prefix."
+        ) from None
+
+
+def _due_in(document: Mapping[str, Any], payment: Payment, refund: Refund | None, draft: Receipt) -> Issued:
+    """The receipt that is to have the next number of its series and financial year. Raises ConfigurationError."""
+    prefix = document["receiptGeneration"].get("series", {}).get(draft.kind.value) or PREFIXES[draft.kind]
     if not domain.PREFIX.fullmatch(prefix):
         raise ConfigurationError(
             f"{prefix} is no prefix of a number series: one to four capital letters or digits."
         )
-    zone = ZoneInfo(document["business"]["timeZone"])
-    year = domain.financial_year(
-        ctx.now().astimezone(zone).date(), document["business"]["financialYearStart"]
-    )
-    draft = compose(ctx, family, charge, refund, kind, standing)
-    template = await templates.chosen(ctx, conn, payment.merchant_id, draft, payment.metadata)
-    sequence = await receipts.next_number(conn, payment.merchant_id, payment.mode, prefix, year)
-    final = replace(
-        draft,
-        number=domain.number(prefix, year, sequence),
-        template=template,
-        advanced=document["receiptGeneration"]["advancedFormatting"],
-        verify_at=ctx.public_url,
-    )
-    issued = Issued(
-        id=final.id,
+    today = draft.issued_at.astimezone(ZoneInfo(document["business"]["timeZone"])).date()
+    return Issued(
+        id=draft.id,
         merchant_id=payment.merchant_id,
         mode=payment.mode,
         payment_id=payment.id,
         refund_id=refund.id if refund else None,
-        kind=kind.value,
+        kind=draft.kind.value,
         prefix=prefix,
-        year=year,
-        sequence=sequence,
-        number=final.number,
-        document=msgspec.to_builtins(final),
-        issued_at=final.issued_at,
+        year=domain.financial_year(today, document["business"]["financialYearStart"]),
+        sequence=0,
+        number="",
+        document=msgspec.to_builtins(draft),
+        issued_at=draft.issued_at,
         voided_at=None,
         void_reason=None,
     )
-    await receipts.insert(conn, issued)
-    await _tell(ctx, conn, issued, "receipt.issued")
-    await decided(ctx, conn, payment, "receipt.issue", {"receipt": issued.id, "number": issued.number})
-    return issued
 
 
 def _kind(document: Mapping[str, Any], payment: Payment, refund: Refund | None) -> Kind:

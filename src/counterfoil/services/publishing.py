@@ -34,29 +34,54 @@ async def publish(
     Versions of one object must be published in their order, one after the other: under the lock of its row.
     Raises ValueError where the type is not one of domain/event.py.
     """
-    if type_ not in TYPES:
-        raise ValueError(f"{type_} is not an event type")
     await events.insert(
         conn,
-        Event(
-            id=ctx.new_id("outgoing"),
+        _event(
+            ctx,
             merchant_id=merchant_id,
             mode=mode,
-            type=type_,
+            type_=type_,
             object_id=object_id,
             version=version,
-            object=body,
-            created_at=ctx.now(),
+            body=body,
         ),
+    )
+
+
+def _event(
+    ctx: Context,
+    *,
+    merchant_id: str,
+    mode: str,
+    type_: str,
+    object_id: str,
+    version: int,
+    body: dict[str, Any],
+) -> Event:
+    if type_ not in TYPES:
+        raise ValueError(f"{type_} is not an event type")
+    return Event(
+        id=ctx.new_id("outgoing"),
+        merchant_id=merchant_id,
+        mode=mode,
+        type=type_,
+        object_id=object_id,
+        version=version,
+        object=body,
+        created_at=ctx.now(),
     )
 
 
 async def payment(ctx: Context, conn: Connection, family: Family, *, before: Status | None) -> None:
     """The payment has this new version. `before` is its status until now; None for a payment that is new."""
+    await events.insert(conn, of_version(ctx, family, before=before))
+
+
+def of_version(ctx: Context, family: Family, *, before: Status | None) -> Event:
+    """The event of `payment`, for who keeps it in the statement that writes the version."""
     due = family.payment
-    await publish(
+    return _event(
         ctx,
-        conn,
         merchant_id=due.merchant_id,
         mode=due.mode,
         type_=of_payment(before, due.status),
@@ -97,10 +122,14 @@ async def dispute(ctx: Context, conn: Connection, dispute: Dispute, *, before: D
 
 
 async def receipt(ctx: Context, conn: Connection, issued: Issued, type_: str) -> None:
-    """The receipt is as `type_` says. It has two versions: as it was issued, and void."""
-    await publish(
+    """The receipt is as `type_` says."""
+    await events.insert(conn, of_receipt(ctx, issued, type_))
+
+
+def of_receipt(ctx: Context, issued: Issued, type_: str) -> Event:
+    """The event of `receipt`. A receipt has two versions: as it was issued, and void."""
+    return _event(
         ctx,
-        conn,
         merchant_id=issued.merchant_id,
         mode=issued.mode,
         type_=type_,

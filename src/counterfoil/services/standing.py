@@ -43,18 +43,8 @@ async def recompute(ctx: Context, conn: Connection, family: Family) -> Family:
         after = replace(after, next_check_at=ctx.now() + FIRST_CHECK, checks=0)
     if after != before.payment or family.retries != before.retries:
         after = replace(after, version=after.version + 1, updated_at=ctx.now())
-        await payments.update(
-            conn,
-            after.id,
-            status=after.status.value,
-            amount_captured=after.amount_captured,
-            amount_refunded=after.amount_refunded,
-            next_check_at=after.next_check_at,
-            checks=after.checks,
-            version=after.version,
-            updated_at=after.updated_at,
-        )
-        await publishing.payment(ctx, conn, replace(family, payment=after), before=before.payment.status)
+        event = publishing.of_version(ctx, replace(family, payment=after), before=before.payment.status)
+        await payments.advance(conn, after, event)
     if after.status is Status.CAPTURED and before.payment.status is not Status.CAPTURED:
         await issuing.on_capture(ctx, conn, replace(family, payment=after))
     if after.status is Status.FAILED and before.payment.status is not Status.FAILED:
@@ -166,13 +156,5 @@ async def confirming(ctx: Context, conn: Connection, family: Family) -> None:
         version=before.version + 1,
         updated_at=now,
     )
-    await payments.update(
-        conn,
-        after.id,
-        status=after.status.value,
-        next_check_at=after.next_check_at,
-        checks=after.checks,
-        version=after.version,
-        updated_at=after.updated_at,
-    )
-    await publishing.payment(ctx, conn, replace(family, payment=after), before=before.status)
+    event = publishing.of_version(ctx, replace(family, payment=after), before=before.status)
+    await payments.advance(conn, after, event)

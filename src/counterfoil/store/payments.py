@@ -12,6 +12,7 @@ from counterfoil.domain.attempt import Attempt
 from counterfoil.domain.call import Call
 from counterfoil.domain.charge import Charge
 from counterfoil.domain.dispute import Dispute
+from counterfoil.domain.event import Event
 from counterfoil.domain.fact import Fact
 from counterfoil.domain.payment import Payment, Status
 from counterfoil.domain.refund import Refund
@@ -318,6 +319,34 @@ async def release_winner(conn: Connection, payment_id: str, attempt_id: str) -> 
 
 async def update(conn: Connection, payment_id: str, **changes: Any) -> None:
     await _update(conn, "payments", payment_id, changes)
+
+
+async def advance(conn: Connection, payment: Payment, event: Event) -> None:
+    """Write how the payment stands at its new version, and the event that tells of it."""
+    await conn.execute(
+        """
+        WITH payment AS (
+            UPDATE payments SET status = $2, amount_captured = $3, amount_refunded = $4, next_check_at = $5, checks = $6,
+                                version = $7, updated_at = $8 WHERE id = $1
+        )
+        INSERT INTO events (id, merchant_id, mode, type, object_id, version, object, created_at)
+        VALUES ($9, $10, $11, $12, $1, $7, $13, $14)
+        """,
+        payment.id,
+        payment.status.value,
+        payment.amount_captured,
+        payment.amount_refunded,
+        payment.next_check_at,
+        payment.checks,
+        payment.version,
+        payment.updated_at,
+        event.id,
+        event.merchant_id,
+        event.mode,
+        event.type,
+        event.object,
+        event.created_at,
+    )
 
 
 async def update_attempt(conn: Connection, attempt_id: str, **changes: Any) -> None:

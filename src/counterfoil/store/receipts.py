@@ -1,12 +1,13 @@
 """Receipts and their numbers. What was issued stays; a voided receipt keeps its number."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
 
+from counterfoil.domain.event import Event
 from counterfoil.store.database import Connection
 
 
@@ -30,31 +31,81 @@ class Issued:
     void_reason: str | None
 
 
+class IssuedBeforeError(Exception):
+    """There is one that is not void."""
+
+
+class NumberTooLongError(Exception):
+    """The next number of the series has more characters than a number may have."""
+
+
 _COLUMNS: Final = list(Issued.__dataclass_fields__)
-_INSERT: Final = (
-    f"INSERT INTO receipts ({', '.join(_COLUMNS)})"
-    f" VALUES ({', '.join(f'${n}' for n in range(1, len(_COLUMNS) + 1))})"
-)
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM receipts"
-
-
-async def next_number(conn: Connection, merchant_id: str, mode: str, prefix: str, year: int) -> int:
-    """The next number of a series and year. Whoever asks next waits until this transaction has ended."""
-    taken: int = await conn.fetchval(
-        """
-        INSERT INTO receipt_series AS s (merchant_id, mode, prefix, year, last) VALUES ($1, $2, $3, $4, 1)
+# The number is given and used in one statement, for whoever asks next waits from here until the commit.
+_ISSUE: Final = """
+    WITH series AS (
+        INSERT INTO receipt_series AS s (merchant_id, mode, prefix, year, last)
+        SELECT $2, $3, $7, $8, 1 WHERE NOT EXISTS (
+            SELECT FROM receipts
+            WHERE payment_id = $4 AND refund_id IS NOT DISTINCT FROM $5 AND voided_at IS NULL
+        )
         ON CONFLICT (merchant_id, mode, prefix, year) DO UPDATE SET last = s.last + 1 RETURNING last
-        """,
-        merchant_id,
-        mode,
-        prefix,
-        year,
+    ), numbered AS (
+        SELECT last AS sequence, $9 || lpad(last::text, greatest($10, length(last::text)), '0') AS number FROM series
+    ), issued AS (
+        INSERT INTO receipts (id, merchant_id, mode, payment_id, refund_id, kind, prefix, year, sequence, number,
+                              document, issued_at)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, sequence, number,
+               $11::jsonb || jsonb_build_object('number', number), $12 FROM numbered
+    ), told AS (
+        INSERT INTO events (id, merchant_id, mode, type, object_id, version, object, created_at)
+        SELECT $13, $2, $3, $14, $1, $15, $16::jsonb || jsonb_build_object('number', number), $12
+        FROM numbered WHERE $13::text IS NOT NULL
+    ), recorded AS (
+        INSERT INTO audit (merchant_id, mode, at, actor, action, object_id, detail)
+        SELECT $2, $3, $12, $17, 'receipt.issue', $4, jsonb_build_object('receipt', $1::text, 'number', number) FROM numbered
     )
-    return taken
+    SELECT sequence, number FROM numbered
+"""
 
 
-async def insert(conn: Connection, issued: Issued) -> None:
-    await conn.execute(_INSERT, *(getattr(issued, name) for name in _COLUMNS))
+async def issue(
+    conn: Connection, due: Issued, *, head: str, digits: int, event: Event | None, actor: str
+) -> Issued:
+    """Give the receipt the next number of its series and year, keep it, and tell and record that it was issued.
+
+    The number is `head` and so many digits; `due` and the event come without it. Raises IssuedBeforeError, and no number
+    is taken; or NumberTooLongError, after which the transaction is of no more use.
+    """
+    try:
+        row = await conn.fetchrow(
+            _ISSUE,
+            due.id,
+            due.merchant_id,
+            due.mode,
+            due.payment_id,
+            due.refund_id,
+            due.kind,
+            due.prefix,
+            due.year,
+            head,
+            digits,
+            due.document,
+            due.issued_at,
+            event.id if event else None,
+            event.type if event else None,
+            event.version if event else None,
+            event.object if event else None,
+            actor,
+        )
+    except asyncpg.CheckViolationError as refused:
+        if refused.constraint_name == "receipts_number_check":
+            raise NumberTooLongError from refused
+        raise
+    if row is None:
+        raise IssuedBeforeError
+    document = {**due.document, "number": row["number"]}
+    return replace(due, sequence=row["sequence"], number=row["number"], document=document)
 
 
 async def of_payment(conn: Connection, payment_id: str) -> list[Issued]:
