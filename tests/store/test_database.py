@@ -10,7 +10,7 @@ import pytest
 from counterfoil.domain.boundary import NetworkInsideTransactionError, refuse_inside_transaction
 from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.store import database
-from counterfoil.store.database import ACQUIRE_S, Database
+from counterfoil.store.database import ACQUIRE_S, Connection, Database
 from outage import line_to
 
 
@@ -42,6 +42,25 @@ async def test_a_block_that_ends_commits_and_one_that_fails_does_not(db: Databas
     with pytest.raises(KeyError):
         await fail()
     assert await _count(db) == 1
+
+
+async def test_what_fails_behind_a_savepoint_is_undone_and_the_rest_is_kept(db: Database):
+    async def fail(conn: Connection) -> None:
+        async with database.savepoint(conn):
+            await conn.execute(_INSERT, "mer_2")
+            await conn.execute(_INSERT, "mer_1")
+
+    async with db.transaction() as conn:
+        await conn.execute(_INSERT, "mer_1")
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await fail(conn)
+        async with database.savepoint(conn):
+            await conn.execute(_INSERT, "mer_3")
+    async with db.reading() as conn:
+        assert [row["id"] for row in await conn.fetch("SELECT id FROM merchants ORDER BY id")] == [
+            "mer_1",
+            "mer_3",
+        ]
 
 
 async def test_a_cancelled_block_commits_nothing_and_gives_its_connection_back(db: Database):

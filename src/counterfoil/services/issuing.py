@@ -24,7 +24,7 @@ from counterfoil.services.auditing import SERVICE, decided
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
 from counterfoil.store import receipts
-from counterfoil.store.database import Connection
+from counterfoil.store.database import Connection, savepoint
 from counterfoil.store.payments import Family
 from counterfoil.store.receipts import Issued
 
@@ -63,7 +63,7 @@ async def _due(
 ) -> None:
     """Issue it; where that cannot be, a person is told, no number is taken, and the money is counted all the same."""
     try:
-        async with conn.transaction():
+        async with savepoint(conn):
             await issue()
     except receipts.IssuedBeforeError:
         return  # somebody has asked for it; what was queued for another is undone
