@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from http.client import IncompleteRead
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -24,6 +25,10 @@ PATH = "/api/payments/receipts/exports"
 OLD = datetime(2019, 1, 1, tzinfo=UTC)
 MANY = 450  # four pages and a half
 ABSENT = "exp_01m82q4mexgp9s3vb3tax4n4pn"
+FRAGILE = """#let r = json(bytes(sys.inputs.data)).shown
+= #r.title
+#if r.buyer.name == "Nobody" { r.nothing }
+"""
 PERIOD = {"issued_from": "2019-01-01T00:00:00Z", "issued_to": "2019-01-02T00:00:00Z"}
 
 
@@ -311,10 +316,11 @@ def test_a_file_is_kept_in_parts_of_a_megabyte_at_most(service, monkeypatch):
 
 
 def test_what_is_issued_later_is_not_in_it_and_what_stood_is(service):
-    now = service.context.now()
-    period = {"issued_from": now - timedelta(hours=1), "issued_to": now + timedelta(hours=1)}
+    begins, paid = service.context.now(), {"payment_method": "pm_card_bypassPending", "confirm": True}
+    period = {"issued_from": begins, "issued_to": begins + timedelta(hours=1)}
+    service.create(1_000, **paid)
     asked = service.post(PATH, {name: at.isoformat() for name, at in period.items()} | {"format": "csv"}).json
-    service.create(2_000, payment_method="pm_card_bypassPending", confirm=True)
+    service.create(2_000, **paid)
     work(service)
     assert (asked["total"], read(service, asked)["done"]) == (1, 1)
 
@@ -426,17 +432,70 @@ def test_one_over_which_process_after_process_ends_fails(service, weak):
     )
 
 
-def test_a_template_that_fails_holds_no_export_up(service, monkeypatch):
-    from counterfoil.services import templates
-
-    asked = ask(service, "html", many=9)
-
-    async def bad(*_: Any) -> Any:
-        return None  # as where it fails: the built-in look draws it
-
-    monkeypatch.setattr(templates, "rendered", bad)
+def test_a_template_that_fails_holds_no_export_up_and_a_person_is_called(service):
+    templates = "/api/payments/receipts/templates"
+    service.post(templates, {"name": "fragile", "files": {"main.typ": FRAGILE}})
+    assert service.post(f"{templates}/fragile/publish", {}).status == 200
+    service.change_settings({"receiptGeneration": {"customTemplates": [{"template": "fragile"}]}})
+    begins = service.context.now()
+    for buyer in ("Anna", "Nobody"):
+        paid = {"payment_method": "pm_card_bypassPending", "confirm": True}
+        service.create(1_000, customer={"name": buyer}, **paid)
+    service.change_settings({"receiptGeneration": {"customTemplates": []}})
+    period = {"issued_from": begins.isoformat(), "issued_to": (begins + timedelta(hours=1)).isoformat()}
+    asked = service.post(PATH, period).json
     work(service)
-    assert all(b"<html" in page for page in contents(fetched(service, asked)).values())
+    made = contents(fetched(service, asked))
+    assert len(made) == 2
+    assert all(pdf.startswith(b"%PDF-") for pdf in made.values())
+    [called] = service.rows("SELECT sentence FROM exceptions WHERE kind = 'template_failed'")
+    assert "the built-in look took its place" in called["sentence"]
+
+
+@pytest.mark.parametrize("behind", [1, 1_000, 2_001, -1])
+def test_a_fetch_that_broke_off_goes_on_behind_what_arrived(service, monkeypatch, behind):
+    monkeypatch.setattr(store, "PART_BYTES", 1_000)
+    asked = ask(service, many=20)
+    work(service)
+    whole = fetched(service, asked)
+    behind %= len(whole)
+    rest = ranged(service, asked, f"bytes={behind}-")
+    assert (rest.status, rest.body) == (206, whole[behind:])
+    assert rest.headers["content-range"] == f"bytes {behind}-{len(whole) - 1}/{len(whole)}"
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["bytes=0-", "bytes=99999999-", f"bytes={'9' * 40}-", "bytes=-5", "bytes=5-3", "bytes=1-2,4-", "x", ""],
+)
+def test_any_other_range_is_passed_over(service, wanted):
+    asked = ask(service, many=20)
+    work(service)
+    answer = ranged(service, asked, wanted)
+    assert (answer.status, answer.body) == (200, fetched(service, asked))
+
+
+def test_a_range_of_another_version_is_passed_over(service):
+    asked = ask(service, many=20)
+    work(service)
+    assert ranged(service, asked, "bytes=5-", **{"if-range": '"another"'}).status == 200
+
+
+def ranged(service: Service, export: Any, wanted: str, **more: str) -> Any:
+    return service.call("GET", f"{PATH}/{export['id']}/file", headers={"range": wanted} | more)
+
+
+def test_a_file_that_is_forgotten_under_way_never_looks_whole(service, monkeypatch):
+    monkeypatch.setattr(store, "PART_BYTES", 1_000)
+    asked, part = ask(service), store.part
+    work(service)
+
+    async def forgotten(conn: Any, export_id: str, at: int) -> Any:
+        return await part(conn, export_id, at) if at < 5_000 else None
+
+    monkeypatch.setattr(store, "part", forgotten)
+    with pytest.raises(IncompleteRead):
+        service.get(f"{PATH}/{asked['id']}/file")
 
 
 def test_with_a_key_it_is_asked_for_once(service):

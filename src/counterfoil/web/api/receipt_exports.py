@@ -1,13 +1,15 @@
 """/api/payments/receipts/exports: all receipts of a period in one file, made in the background."""
 
+import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import Field
+from starlette.datastructures import Headers
 
 from counterfoil.documents import xlsx
 from counterfoil.domain import ids
@@ -31,6 +33,9 @@ router = APIRouter(
     route_class=StrictRoute,
     responses=PROBLEMS,
 )
+ZIP: Final = "application/zip"
+FILES: Final[dict[str, Any]] = {ZIP: {}, xlsx.MEDIA_TYPE: {}}
+_GO_ON: Final = re.compile(r"bytes=([0-9]{1,18})-")
 Instant = Annotated[datetime, Field(strict=False, description="RFC 3339; without an offset, UTC")]
 
 
@@ -92,18 +97,33 @@ async def read(ctx: InContext, caller: Viewer, export_id: str) -> dict[str, Any]
 @router.get(
     "/{export_id}/file",
     response_model=None,
-    responses={200: {"content": {"application/zip": {}, xlsx.MEDIA_TYPE: {}}}},
+    responses={200: {"content": FILES}, 206: {"content": FILES}},
 )
-async def file(ctx: InContext, caller: Viewer, export_id: str) -> Response:
-    """Its file. 409 while it is not ready, 410 when it has expired."""
+async def file(request: Request, ctx: InContext, caller: Viewer, export_id: str) -> Response:
+    """Its file; what broke off goes on with `Range: bytes=N-`. 409 while it is not ready, 410 when it has expired."""
     export = await service.ready(ctx, caller, known("export", export_id))
+    behind = _behind(request.headers, export.size)
     headers = {
+        "accept-ranges": "bytes",
         "content-disposition": f'attachment; filename="{export.filename}"',
-        "content-length": str(export.size),
+        "content-length": str(export.size - behind),
         "counterfoil-receipts": str(export.done),
     }
-    media = xlsx.MEDIA_TYPE if export.format == BOOK else "application/zip"
-    return StreamingResponse(service.content(ctx, export), media_type=media, headers=headers)
+    if behind:
+        headers["content-range"] = f"bytes {behind}-{export.size - 1}/{export.size}"
+    return StreamingResponse(
+        service.content(ctx, export, behind=behind),
+        status_code=HTTPStatus.PARTIAL_CONTENT if behind else HTTPStatus.OK,
+        media_type=xlsx.MEDIA_TYPE if export.format == BOOK else ZIP,
+        headers=headers,
+    )
+
+
+def _behind(headers: Headers, size: int) -> int:
+    """How many bytes are there already, by the one kind of range that going on takes; others may be passed over (RFC 9110, 14.2)."""
+    asked = _GO_ON.fullmatch(headers.get("range", ""))
+    behind = int(asked[1]) if asked and "if-range" not in headers else 0
+    return behind if behind < size else 0
 
 
 @router.post("/{export_id}/cancel", response_model=None, responses=says(ReceiptExportAnswer))
