@@ -3,6 +3,7 @@
 import asyncio
 import io
 import tempfile
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -506,6 +507,17 @@ def test_with_a_key_it_is_asked_for_once(service):
     assert ask(service, "csv", status=422, idempotency_key="october")["code"] == "idempotency_mismatch"
 
 
+def test_a_retry_of_an_asking_that_was_not_answered_finds_the_export_it_made(service, weak):
+    weak.left = 2  # it is asked for, and the answer is not kept
+    assert ask(service, status=503, idempotency_key="lost")["code"] == "database_away"
+    assert ask(service, status=409, idempotency_key="lost")["code"] == "idempotency_in_flight"
+    service.advance(31)
+    again = ask(service, idempotency_key="lost")
+    assert [one["id"] for one in service.get(PATH).json["data"] if one["status"] == "waiting"] == [
+        again["id"]
+    ]
+
+
 def test_so_many_are_kept_and_no_more_until_one_is_withdrawn(service, monkeypatch):
     monkeypatch.setattr(receipt_exports, "KEPT_MOST", 2)
     one, _ = ask(service), ask(service)
@@ -627,6 +639,34 @@ def test_the_worker_does_it_by_itself(service):
 
     service.run(working())
     assert list(contents(fetched(service, asked))) == numbers()
+
+
+@pytest.mark.parametrize("chosen", ["json", "book"])
+def test_twice_as_many_take_no_more_memory(service, chosen):
+    peak(service, chosen, 100)  # what is read once is read
+    few, many = (peak(service, chosen, count) for count in (200, 400))
+    # Whoever kept but the list of a zip's files would keep 650 bytes for each; a receipt is 2,000.
+    assert many - few < 200 * 500
+
+
+def peak(service: Service, chosen: str, count: int) -> int:
+    """The most bytes that Python held at once while so many were exported and fetched."""
+    asked = ask(service, chosen, many=count)
+
+    async def through() -> int:
+        while await receipt_exports.carry_out(service.context):
+            pass
+        export = await receipt_exports.ready(service.context, caller(service), asked["id"])
+        async for _ in receipt_exports.content(service.context, export):
+            pass
+        return export.done
+
+    tracemalloc.start()
+    try:
+        assert service.run(through()) == count
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_metrics_tell_how_many_are_made_and_since_when_the_oldest_was_asked_for(service):
