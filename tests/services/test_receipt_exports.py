@@ -557,6 +557,30 @@ def test_nobody_of_another_mode_or_merchant_sees_it(service):
         service.run(of_another())
 
 
+def test_your_own_backend_hears_that_it_is_ready_or_failed_and_of_nothing_else(service, monkeypatch):
+    async def never(*_: Any) -> Any:
+        raise SigningAwayError
+
+    ready, gone, failed = ask(service), ask(service), ask(service)
+    act(service, gone, "cancel")
+    monkeypatch.setattr(receipt_exports, "TRIES", 1)
+    step(service)
+    monkeypatch.setattr(receipts, "render", never)
+    step(service)
+    monkeypatch.undo()
+    work(service)
+    found = service.rows(
+        "SELECT type, object_id, version, object FROM events WHERE type LIKE 'receipt_export.%' AND object_id = ANY($1)"
+        " ORDER BY type",
+        [ready["id"], gone["id"], failed["id"]],
+    )
+    assert [(row["type"], row["object_id"]) for row in found] == [
+        ("receipt_export.failed", failed["id"]),
+        ("receipt_export.ready", ready["id"]),
+    ]
+    assert [row["object"] for row in found] == [read(service, failed), read(service, ready)]
+
+
 def test_who_asked_and_who_cancelled_stands_in_the_audit_log(service):
     asked = ask(service, "csv")
     act(service, asked, "cancel")

@@ -16,7 +16,7 @@ from counterfoil.cli.running import as_json, in_house, operator, show, show_one
 from counterfoil.domain import ids
 from counterfoil.domain.errors import InvalidRequestError, NotFoundError
 from counterfoil.domain.receipt_export import BOOK, OPEN, Export, State
-from counterfoil.services import exporting, receipts
+from counterfoil.services import exporting, receipts, records
 from counterfoil.services import receipt_exports as service
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Replay
@@ -80,7 +80,7 @@ def start(since: datetime, until: datetime, chosen: str, as_json: bool) -> None:
         issued_from, issued_to = _period(ctx, since, until)
         ask = Ask(issued_from=issued_from, issued_to=issued_to, format=chosen)
         made = await service.ask(ctx, operator(ctx), ask, id_=ctx.new_id("export"))
-        return made.body if isinstance(made, Replay) else service.show(made)
+        return made.body if isinstance(made, Replay) else records.receipt_export(made)
 
     made = in_house(act)
     if as_json:
@@ -97,7 +97,7 @@ def listing(limit: int, as_json: bool) -> None:
 
     async def act(ctx: Context) -> list[dict[str, Any]]:
         found, _ = await service.page(ctx, operator(ctx), limit=limit, before=None)
-        return [service.show(one) for one in found]
+        return [records.receipt_export(one) for one in found]
 
     columns = ("id", "status", "format", "done", "total", "issued_from", "issued_to", "requested_by", "error")
     show(in_house(act), columns, json_wanted=as_json, empty="No exports yet.")
@@ -113,7 +113,7 @@ def show_export(export_id: str, as_json: bool) -> None:
     async def act(ctx: Context) -> Export:
         return await service.get(ctx, operator(ctx), export_id)
 
-    show_one(service.show(in_house(act)), json_wanted=as_json)
+    show_one(records.receipt_export(in_house(act)), json_wanted=as_json)
 
 
 @exports.command()
@@ -127,7 +127,7 @@ def watch(export_id: str, as_json: bool) -> None:
         return await _ended(ctx, export_id)
 
     export = in_house(act)
-    show_one(service.show(export), json_wanted=as_json)
+    show_one(records.receipt_export(export), json_wanted=as_json)
     sys.exit(0 if export.state is State.READY else 1)
 
 
@@ -162,7 +162,7 @@ def cancel(export_id: str, as_json: bool) -> None:
     async def act(ctx: Context) -> Export:
         return await service.cancel(ctx, operator(ctx), export_id)
 
-    show_one(service.show(in_house(act)), json_wanted=as_json)
+    show_one(records.receipt_export(in_house(act)), json_wanted=as_json)
 
 
 @contextmanager

@@ -8,12 +8,12 @@ them until then. An Excel book cannot be gone on with in its middle: it is begun
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -29,7 +29,7 @@ from counterfoil.domain.errors import (
 )
 from counterfoil.domain.operator import Role, may
 from counterfoil.domain.receipt_export import BOOK, DECISIONS, OPEN, Command, Export, State
-from counterfoil.services import exporting, idempotency, records
+from counterfoil.services import exporting, idempotency, publishing, records
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
 from counterfoil.services.exporting import Shown
@@ -140,7 +140,7 @@ async def cancel(ctx: Context, caller: Caller, export_id: str) -> Export:
             raise NotPermittedError(needs=Role.SUPPORT.value, has=caller.role.value)
         state = DECISIONS.next(export.state, Command.CANCEL)
         if state is not export.state:
-            await store.update(conn, export.id, **_ended(ctx, export, state))
+            await _end(ctx, conn, export, state)
             await _audit(ctx, conn, export, "cancel", caller.actor)
         return await _of(conn, caller, export_id)
 
@@ -187,29 +187,6 @@ async def content(ctx: Context, export: Export, *, behind: int = 0) -> AsyncIter
         behind = begins + len(part)
 
 
-def show(export: Export) -> dict[str, Any]:
-    """The export as the API shows it."""
-    return {
-        "id": export.id,
-        "object": "receipt_export",
-        "mode": export.mode,
-        "status": export.state.value,
-        "error": export.error,
-        "format": export.format,
-        "issued_from": records.instant(export.issued_from),
-        "issued_to": records.instant(export.issued_to),
-        "done": export.done,
-        "total": export.total,
-        "file": export.filename if export.state is State.READY else None,
-        "size": export.size if export.state is State.READY else None,
-        "requested_by": export.asked_by,
-        "requested_at": records.instant(export.created_at),
-        "started_at": records.instant(export.started_at),
-        "ended_at": records.instant(export.ended_at),
-        "expires_at": records.instant(export.expires_at) if export.state is State.READY else None,
-    }
-
-
 async def carry_out(ctx: Context) -> bool:
     """One step of an export that is due. True where there may be more."""
     async with ctx.db.reading() as conn:
@@ -247,24 +224,13 @@ async def _step(ctx: Context, export: Export) -> None:
 
 async def _put_off(ctx: Context, export: Export, sentence: str) -> None:
     """It is tried again after a while; after the last try it has failed."""
-    changes = {"error": sentence, "next_check_at": ctx.now() + PAUSES[min(export.tries, len(PAUSES)) - 1]}
-    if export.tries >= TRIES:
-        failed = DECISIONS.next(export.state, Command.FAIL)
-        changes = {"error": sentence} | _ended(ctx, export, failed)
-    async with ctx.db.transaction() as conn:
-        if await store.hold(conn, export):
-            await store.update(conn, export.id, **changes)
-
-
-def _ended(ctx: Context, export: Export, state: State) -> dict[str, Any]:
-    """What is said of one that has come to an end; nothing but a file that is ready is kept."""
-    now = ctx.now()
-    return {
-        "state": state.value,
-        "ended_at": export.ended_at or now,
-        "expires_at": now + KEPT if state is State.READY else now,
-        "next_check_at": None,
-    }
+    told = replace(export, error=sentence)
+    with suppress(_TakenAwayError):
+        async with _held(ctx, export) as conn:
+            if export.tries >= TRIES:
+                await _end(ctx, conn, told, DECISIONS.next(export.state, Command.FAIL))
+            else:
+                await _keep(conn, replace(told, next_check_at=ctx.now() + PAUSES[export.tries - 1]))
 
 
 async def _add_files(ctx: Context, export: Export) -> None:
@@ -318,7 +284,7 @@ async def _close(ctx: Context, conn: Connection, export: Export) -> None:
 async def _write_book(ctx: Context, export: Export) -> None:
     """Write the whole book to a file of this machine, then keep it in one commit."""
     with tempfile.TemporaryDirectory(prefix="counterfoil-") as folder:
-        path = Path(folder) / export.filename
+        path = Path(folder, export.filename)
         book = exporting.booked(
             ctx, _worker_for(export), export.issued_from, export.issued_to, path, last=export.last_id
         )
@@ -350,18 +316,40 @@ async def _held(ctx: Context, export: Export) -> AsyncIterator[Connection]:
 async def _go_on(conn: Connection, export: Export, *, due: datetime, tries: int = 0) -> Export:
     """Keep how far it is, and from when on whoever comes may take it; the export as it is held then."""
     further = replace(export, tries=tries, error=None, next_check_at=due)
-    await store.update(conn, export.id, **{name: getattr(further, name) for name in _FURTHER})
+    await _keep(conn, further)
     return further
 
 
 # What changes while it is made.
 _FURTHER: Final = ("total", "done", "done_id", "size", "listed", "tries", "error", "next_check_at")
+_TO_AN_END: Final = (*_FURTHER, "state", "ended_at", "expires_at")
+
+
+async def _keep(conn: Connection, export: Export, names: Sequence[str] = _FURTHER) -> None:
+    await store.update(conn, export.id, **{name: getattr(export, name) for name in names})
 
 
 async def _finish(ctx: Context, conn: Connection, export: Export) -> None:
-    done = {name: getattr(export, name) for name in ("total", "done", "done_id", "size", "listed")}
     state = DECISIONS.next(export.state, Command.FINISH)
-    await store.update(conn, export.id, **done, error=None, **_ended(ctx, export, state))
+    await _end(ctx, conn, replace(export, tries=0, error=None), state)
+
+
+async def _end(ctx: Context, conn: Connection, export: Export, state: State) -> None:
+    """It has come to an end: nothing but a file that is ready is kept.
+
+    The merchant's own backend hears of that file, and of one that will not come; whoever cancels knows it.
+    """
+    now = ctx.now()
+    ended = replace(
+        export,
+        state=state,
+        ended_at=export.ended_at or now,
+        expires_at=now + KEPT if state is State.READY else now,
+        next_check_at=None,
+    )
+    await _keep(conn, ended, _TO_AN_END)
+    if state is not State.CANCELLED:
+        await publishing.receipt_export(ctx, conn, ended)
 
 
 async def prune(ctx: Context) -> bool:

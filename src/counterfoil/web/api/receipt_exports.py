@@ -16,6 +16,7 @@ from counterfoil.domain import ids
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.receipt_export import BOOK, Export
 from counterfoil.services import receipt_exports as service
+from counterfoil.services import records
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
 from counterfoil.services.receipt_exports import Ask
@@ -69,7 +70,7 @@ def _shown(
     ctx: Context, caller: Caller, export_id: str
 ) -> Callable[[Export | None], Awaitable[dict[str, Any]]]:
     async def show(export: Export | None) -> dict[str, Any]:
-        return service.show(export or await service.get(ctx, caller, export_id))
+        return records.receipt_export(export or await service.get(ctx, caller, export_id))
 
     return show
 
@@ -85,7 +86,7 @@ async def listing(
     if cursor is not None and not ids.is_id("export", cursor):
         raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
     found, more = await service.page(ctx, caller, limit=limit, before=cursor)
-    return {"data": [service.show(export) for export in found], "next_cursor": more}
+    return {"data": [records.receipt_export(export) for export in found], "next_cursor": more}
 
 
 @router.get("/{export_id}", response_model=None, responses=says(ReceiptExportAnswer))
