@@ -22,6 +22,8 @@ from counterfoil.web import hooks
 
 # The house does it in a task of its own; one whose time stands still has to be told.
 KEEP_HEALTH = "keep health"
+# They make and forget files of what stands: no money moves by them, and where chance picks a sweep it had better pick another.
+FILES_ALONE = ("export receipts", "prune exports")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +113,5 @@ class Desk:
 
 
 def sweeps() -> list[str]:
-    """The names of what the worker does from time to time."""
-    return list(worker.SWEEPS)
+    """The names of what the worker does from time to time, as far as money or a message may come of it."""
+    return [name for name in worker.SWEEPS if name not in FILES_ALONE]

@@ -6,6 +6,7 @@ the process's own processor time, and the most memory that it and its workers ha
 pdf      a zip with a PDF each
 book     one Excel book with a row each, written row by row
 whole    the same book by the same library, kept in memory until it is written: what streaming saves
+worker   a zip with a PDF each, made in the background and then fetched
 """
 
 import json
@@ -22,7 +23,8 @@ import psutil
 
 from counterfoil.cli.running import in_house, operator
 from counterfoil.documents import xlsx
-from counterfoil.services import exporting
+from counterfoil.domain.receipt_export import Export
+from counterfoil.services import exporting, receipt_exports
 from counterfoil.services.context import Context
 
 EVERY: Final = 100
@@ -46,7 +48,24 @@ def _exported(
 ) -> Awaitable[int]:
     if how == "pdf":
         return exporting.to_zip(ctx, operator(ctx), since, until, file, chosen="pdf", progress=watch)
+    if how == "worker":
+        return _in_the_background(ctx, since, until, file, watch)
     return exporting.to_book(ctx, operator(ctx), since, until, file, progress=watch)
+
+
+async def _in_the_background(ctx: Context, since: datetime, until: datetime, file: Path, watch: Watch) -> int:
+    """As a worker makes it, step by step, and as it is fetched, part by part."""
+    ask = receipt_exports.Ask(issued_from=since, issued_to=until, format="pdf")
+    asked = await receipt_exports.ask(ctx, operator(ctx), ask, id_=ctx.new_id("export"))
+    assert isinstance(asked, Export)  # asked for with no key, it has no earlier answer
+    while await receipt_exports.carry_out(ctx):
+        export = await receipt_exports.get(ctx, operator(ctx), asked.id)
+        watch(export.done, export.total)
+    with file.open("wb") as out:
+        async for part in receipt_exports.content(ctx, export):
+            out.write(part)
+    watch(export.done, export.total)
+    return export.done
 
 
 def peak_mb() -> float:

@@ -6,10 +6,11 @@ import threading
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 
-from counterfoil.documents.archive import Archive, File, NotOursError, Resumed
+from counterfoil.documents.archive import Archive, File, NotOursError, Pipe, Resumed, end, piece
 
 AT = datetime(2026, 11, 23, 8, 30, 2, tzinfo=UTC)
 ENDINGS = (".pdf", ".xlsx")
@@ -34,10 +35,10 @@ def book(number: int) -> File:
 
 def write(path: Path, files: list[File]) -> frozenset[str]:
     """Go on with it, adding what is not there; what was there."""
-    archive = Resumed(path, ENDINGS)
-    archive.add(file for file in files if file.name not in archive.names)
-    archive.close()
-    return archive.names
+    out = Resumed(path, ENDINGS)
+    out.add(file for file in files if file.name not in out.names)
+    out.close()
+    return out.names
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -186,3 +187,51 @@ def test_whoever_closes_it_waits_for_what_is_being_written():
     closing.join(5)
     with zipfile.ZipFile(sent) as made:
         assert made.namelist() == [file.name]
+
+
+def in_pieces(files: list[File], of: int) -> bytes:
+    """The zip of these files, put together from pieces of so many."""
+    body, lines = b"", b""
+    for first in range(0, len(files), of):
+        made = piece(files[first : first + of], len(body))
+        body, lines = body + made.files, lines + made.listed
+    return body + lines + end(len(files), files=len(body), listed=len(lines))
+
+
+@pytest.mark.parametrize("of", [1, 3, 7, 20])
+def test_a_zip_put_together_from_pieces_is_the_very_one_that_is_written_at_once(of):
+    files = [*some(9), book(10)]
+    at_once = Pipe()
+    whole = Archive(cast("IO[bytes]", at_once))
+    whole.add(files)
+    whole.close()
+    assert in_pieces(files, of) == at_once.taken()
+
+
+def test_of_no_files_it_is_an_empty_zip():
+    with zipfile.ZipFile(io.BytesIO(end(0, files=0, listed=0))) as made:
+        assert made.namelist() == []
+    assert piece([], 5) == (b"", b"")
+
+
+@pytest.mark.parametrize("before", [3 << 30, 5 << 30])
+def test_files_behind_so_many_gigabytes_are_found(tmp_path, before):
+    """What stands before them is a hole that takes no room."""
+    path, files = tmp_path / "large.zip", some(3)
+    one = piece(files[:2], before)
+    two = piece(files[2:], before + len(one.files))
+    body = one.files + two.files
+    listed = one.listed + two.listed
+    with path.open("wb") as out:
+        out.seek(before)
+        out.write(body + listed + end(3, files=before + len(body), listed=len(listed)))
+    with zipfile.ZipFile(path) as made:
+        assert made.testzip() is None
+        assert {one.name: one.content for one in files} == {name: made.read(name) for name in made.namelist()}
+
+
+def test_more_files_than_sixteen_bits_count_are_all_found():
+    files = [File(f"R-{n}.csv", AT, b"") for n in range(66_000)]
+    with zipfile.ZipFile(io.BytesIO(in_pieces(files, 5_000))) as made:
+        assert len(made.namelist()) == 66_000
+        assert made.read("R-65999.csv") == b""

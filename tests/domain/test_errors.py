@@ -17,6 +17,7 @@ MADE: dict[str, CounterfoilError] = {
     "NotPermittedError": errors.NotPermittedError(needs="admin", has="viewer"),
     "NotFoundError": errors.NotFoundError("payment", "pmt_1"),
     "NotAcceptableError": errors.NotAcceptableError("This can be had as json, csv."),
+    "GoneError": errors.GoneError("The file was kept until yesterday."),
     "WrongStateError": errors.WrongStateError(command="capture", state="failed"),
     "RefundRefusedError": errors.RefundRefusedError("Nothing is left to refund.", refundable=0),
     "RefundLimitError": errors.RefundLimitError("A refund by the role support may be 20.00 USD at most."),

@@ -17,6 +17,8 @@ from counterfoil.domain.call import Verb
 from counterfoil.domain.fact import Kind, Report
 from counterfoil.domain.money import Money
 from counterfoil.domain.operator import Role
+from counterfoil.domain.receipt_export import Export
+from counterfoil.domain.receipt_export import State as ExportState
 from counterfoil.domain.retry import Retry
 from counterfoil.services import calling, delivering, hearing, keys, refunding, templates
 from counterfoil.services.caller import Caller
@@ -29,6 +31,7 @@ from counterfoil.store import (
     idempotency,
     mails,
     payments,
+    receipt_exports,
     recovery,
     refunds,
     retries,
@@ -80,6 +83,7 @@ async def _fill(database: Database) -> None:
             await _store_the_rest(ctx, conn, paid.payment.id)
             await _store_a_try(ctx, conn, lost)
             await _store_a_refund(ctx, conn, paid.payment.id)
+            await _store_an_export(ctx, conn)
         await templates.add(ctx, Caller("tests", ctx.merchant_id, ctx.mode), "plain", {"main.typ": b"Paid"})
         await delivering.number(ctx)
         async with ctx.db.transaction() as conn:
@@ -175,6 +179,18 @@ async def _store_a_refund(ctx: Context, conn: Connection, payment_id: str) -> No
     )
 
 
+async def _store_an_export(ctx: Context, conn: Connection) -> None:
+    """One that was asked for, with a part."""
+    export = Export(
+        id="exp_asked", merchant_id=ctx.merchant_id, mode=ctx.mode, state=ExportState.WAITING, format="pdf",
+        issued_from=ctx.now() - timedelta(days=1), issued_to=ctx.now(), last_id="", total=0, done=0, done_id="", size=0,
+        listed=0, tries=0, error=None, asked_by="key_anna", created_at=ctx.now(), started_at=None, ended_at=None,
+        expires_at=None, next_check_at=ctx.now(),
+    )  # fmt: skip
+    await receipt_exports.insert(conn, export)
+    await receipt_exports.add(conn, export.id, 0, [b"PK"])
+
+
 @pytest.fixture(params=ROLES)
 async def conn(request: pytest.FixtureRequest, model: Database) -> AsyncIterator[asyncpg.Connection]:
     """A connection by each role, whose work is rolled back unless a test commits it."""
@@ -211,7 +227,7 @@ TABLES = (
     "breakers", "deliveries", "delivery_log", "downtimes", "endpoint_secrets", "endpoints", "event_sequence", "events", "listeners",
     "disputes", "mails", "retries", "refund_approvals", "refund_days", "refunds",
     "refund_batches", "refund_batch_rows", "refund_batch_approvals", "receipts", "receipt_series",
-    "receipt_templates", "receipt_template_versions", "receipt_template_files",
+    "receipt_templates", "receipt_template_versions", "receipt_template_files", "receipt_exports", "receipt_export_parts",
 )  # fmt: skip
 TABLE_OF = {
     "winner_is_an_attempt_of_this_payment": "payments",
@@ -238,6 +254,11 @@ TABLE_OF = {
     "one_batch_a_file": "refund_batches",
     "batch_says_why": "refund_batches",
     "nobody_approves_their_own_batch": "refund_batch_approvals",
+    "export_of_a_period": "receipt_exports",
+    "export_within_its_total": "receipt_exports",
+    "export_due_while_open": "receipt_exports",
+    "export_ends": "receipt_exports",
+    "failed_export_says_why": "receipt_exports",
 }
 AT = "2026-11-22T12:00:00Z"
 ANEW = {"id": "anew"}
@@ -266,6 +287,8 @@ YES = {"person": "carl"}
 BATCH = ANEW | {"digest": "anew"}
 ROW = {"number": 3}
 DISPUTE = ANEW | {"ref": "dp_anew"}
+OVER = ANEW | {"next_check_at": None, "ended_at": AT, "expires_at": AT}
+PART = {"at": 2}
 
 APPROVED_TERMS = "refund_approvals_refund_id_payment_id_amount_currency_requ_fkey"
 APPROVED_FILE = "refund_batch_approvals_batch_id_digest_requester_fkey"
@@ -530,6 +553,28 @@ BREAKS = [
     Break(APPROVED_FILE, YES | {"batch_id": "bat_gone"}),
     Break(APPROVED_FILE, YES | {"digest": "another file"}),
     Break(APPROVED_FILE, {"person": "anna", "requester": "somebody else"}),
+    Break("receipt_exports_pkey", {}),
+    Break("receipt_exports_mode_check", ANEW | {"mode": "test"}),
+    Break("receipt_exports_state_check", OVER | {"state": "lost"}),
+    Break("receipt_exports_format_check", ANEW | {"format": ""}),
+    Break("receipt_exports_done_check", ANEW | {"done": -1}),
+    Break("receipt_exports_size_check", ANEW | {"size": -1}),
+    Break("receipt_exports_listed_check", ANEW | {"listed": -1}),
+    Break("receipt_exports_tries_check", ANEW | {"tries": -1}),
+    Break("receipt_exports_asked_by_check", ANEW | {"asked_by": ""}),
+    Break("receipt_exports_merchant_id_fkey", ANEW | GONE),
+    Break("export_of_a_period", ANEW | {"issued_to": "2000-01-01T00:00:00Z"}),
+    Break("export_within_its_total", ANEW | {"done": 1}),
+    Break("export_due_while_open", ANEW | {"next_check_at": None}),
+    Break("export_due_while_open", OVER | {"state": "ready", "next_check_at": AT}),
+    Break("export_ends", ANEW | {"ended_at": AT, "expires_at": AT}),
+    Break("export_ends", OVER | {"state": "ready", "ended_at": None, "expires_at": None}),
+    Break("export_ends", OVER | {"state": "ready", "expires_at": None}),
+    Break("failed_export_says_why", OVER | {"state": "failed"}),
+    Break("receipt_export_parts_pkey", {}),
+    Break("receipt_export_parts_at_check", PART | {"at": -1}),
+    Break("receipt_export_parts_bytes_check", PART | {"bytes": "\\x"}),
+    Break("receipt_export_parts_export_id_fkey", PART | {"export_id": "exp_gone"}),
     Break("refund_days_pkey", {}),
     Break("refund_days_amount_check", {"subject": "anew", "amount": -1}),
     Break("refund_days_merchant_id_fkey", {"subject": "anew"} | GONE),

@@ -68,6 +68,11 @@ WHO = """
     GET   /api/payments/refunds/{refund_id}/receipt        viewer
     GET   /api/payments/receipts                           viewer
     GET   /api/payments/receipts/export                    viewer
+    POST  /api/payments/receipts/exports                   viewer
+    GET   /api/payments/receipts/exports                   viewer
+    GET   /api/payments/receipts/exports/{export_id}       viewer
+    GET   /api/payments/receipts/exports/{export_id}/file  viewer
+    POST  /api/payments/receipts/exports/{export_id}/cancel viewer
     GET   /api/payments/receipts/{receipt_id}              viewer
     POST  /api/payments/receipts/{receipt_id}/void         admin
     GET   /api/payments/receipts/{receipt_id}/deliveries   viewer
@@ -116,6 +121,7 @@ IDS = {
     "event_id": "out_01m82q4mexgp9s3vb3tax4n4pn",
     "refund_id": "rfn_01m82q4mexgp9s3vb3tax4n4pn",
     "receipt_id": "rct_01m82q4mexgp9s3vb3tax4n4pn",
+    "export_id": "exp_01m82q4mexgp9s3vb3tax4n4pn",
     "batch_id": "bat_01m82q4mexgp9s3vb3tax4n4pn",
     "dispute_id": "dsp_01m82q4mexgp9s3vb3tax4n4pn",
     "exception_id": "exc_01m82q4mexgp9s3vb3tax4n4pn",
@@ -131,6 +137,7 @@ BODIES: dict[str, Any] = {
     "reject": {"reason": "goods were used"},
     "void": {"reason": "wrong name"},
     "resolve": {"note": "paid back"},
+    "exports": {"issued_from": "2026-10-01", "issued_to": "2026-11-01"},
     "deliver": {"channels": ["email"]},
     "manual": {"evidence": "UTR 1"},
     "evidence": {"summary": "Delivered."},

@@ -1,16 +1,13 @@
 """receipts: render, preview, list, deliver, export, void and verify from the command line."""
 
-import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 import click
 
+from counterfoil.cli.receipt_exports import export, exports, writing
 from counterfoil.cli.running import as_json, in_house, operator, show, show_one
 from counterfoil.cli.signing import signing
 from counterfoil.cli.templates import preview, templates
@@ -19,21 +16,22 @@ from counterfoil.domain import ids
 from counterfoil.domain.errors import InvalidRequestError, NotFoundError
 from counterfoil.domain.money import Money
 from counterfoil.domain.receipt import Receipt
-from counterfoil.services import exporting, receipt_delivery
+from counterfoil.services import receipt_delivery
 from counterfoil.services import receipts as service
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Replay
 from counterfoil.services.receipt_delivery import CHANNELS, Ask
 
 FORMATS = tuple(service.FORMATS)
-DAY = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.group()
 def receipts() -> None:
-    """Receipts: render, preview, list, show, deliver, deliveries, export, void, verify, signing, templates."""
+    """Receipts: render, preview, list, show, deliver, deliveries, export, exports, void, verify, signing, templates."""
 
 
+receipts.add_command(export)
+receipts.add_command(exports)
 receipts.add_command(templates)
 receipts.add_command(preview)
 receipts.add_command(signing)
@@ -52,7 +50,7 @@ def render(id_: str, chosen: str, out: Path | None) -> None:
 
     number, content = in_house(act)
     path = out or Path(f"{number}.{chosen}")
-    with _writing(path):
+    with writing(path):
         path.write_bytes(content)
     click.echo(f"{path}: {number}, {len(content)} bytes.")
 
@@ -101,33 +99,6 @@ def void(receipt_id: str, reason: str, as_json: bool) -> None:
         return receipt_json.document(await service.void(ctx, operator(ctx), receipt_id, reason))
 
     show_one(in_house(act), json_wanted=as_json)
-
-
-@receipts.command()
-@click.option("--from", "since", type=DAY, required=True, help="Issued from this day or moment on.")
-@click.option("--to", "until", type=DAY, required=True, help="And before this one.")
-@click.option("--format", "chosen", type=click.Choice([*FORMATS, "book"]), default="pdf", show_default=True)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
-def export(since: datetime, until: datetime, chosen: str, out: Path) -> None:
-    """All receipts of a period: a zip of files, or one Excel book with a row for each (--format book).
-
-    Days are those of `business.timeZone`. A zip that was cut off is gone on with when it is asked for again.
-    """
-    told = sys.stderr
-
-    def progress(done: int, of: int) -> None:
-        if told.isatty() and (done % 50 == 0 or done == of):
-            told.write(f"\r{done} of {of} receipts")
-
-    async def act(ctx: Context) -> int:
-        period = _period(ctx, since, until)
-        with _writing(out):
-            if chosen == "book":
-                return await exporting.to_book(ctx, operator(ctx), *period, out, progress=progress)
-            return await exporting.to_zip(ctx, operator(ctx), *period, out, chosen=chosen, progress=progress)
-
-    written = in_house(act)
-    click.echo(f"{out}: {written} receipts.")
 
 
 @receipts.command()
@@ -204,26 +175,6 @@ def verify(link: str, file: Path | None, as_json: bool) -> None:
         }
 
     show_one(in_house(act), json_wanted=as_json)
-
-
-def _period(ctx: Context, since: datetime, until: datetime) -> tuple[datetime, datetime]:
-    """The moments in UTC, of days of the business. Raises InvalidRequestError."""
-    zone = ZoneInfo(ctx.directory.document["business"]["timeZone"])
-    if since >= until:
-        raise InvalidRequestError("--to must be later than --from: the day behind the last.")
-    try:
-        return since.replace(tzinfo=zone).astimezone(UTC), until.replace(tzinfo=zone).astimezone(UTC)
-    except OverflowError:
-        raise InvalidRequestError("--from or --to is too far away.") from None
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """What the system refuses is told as a sentence."""
-    try:
-        yield
-    except OSError as refused:
-        raise InvalidRequestError(f"{path} cannot be written: {refused.strerror or refused}.") from None
 
 
 def _token(link: str) -> str:

@@ -1,4 +1,4 @@
-"""A zip that is written file by file, and one on the disk that goes on where it was cut off.
+"""A zip that is written file by file; one on the disk that goes on where it was cut off; and one in pieces.
 
 A zip's list of its files stands at its end: whoever goes on writes over it, and writes it anew when all is done. What was
 killed on the way is a row of whole files, then perhaps a torn one and what is left of an older list. Each file has a head of
@@ -13,13 +13,18 @@ import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import IO, BinaryIO, Final, NamedTuple
+from typing import IO, BinaryIO, Final, NamedTuple, cast
 
 _HEAD: Final = struct.Struct("<4s5H3L2H")
 _BEGINS: Final = b"PK\x03\x04"
 _TOLD_BEHIND: Final = 0x08  # checksum and sizes stand behind the file: written where nobody can go back
 _BEHIND: Final = struct.Struct("<4x3L")
 _CHUNK: Final = 65_536
+_END: Final = struct.Struct("<4s4H2LH")
+_END_64: Final = struct.Struct("<4sQ2H2L4Q")
+_WHERE_64: Final = struct.Struct("<4sLQL")
+_MOST_16: Final = 0xFFFF
+_MOST_32: Final = 0xFFFF_FFFF
 _MINE_ALONE: Final = 0o600 << 16  # rights, as zipfile gives them
 
 
@@ -59,6 +64,62 @@ class Archive:
         """Write the list of files."""
         with self._busy:
             self._zip.close()
+
+
+class Pipe:
+    """What a zip is written into where nobody can go back in it: taken out piece by piece. It begins at a byte of the whole."""
+
+    def __init__(self, at: int = 0) -> None:
+        self._held, self._at = bytearray(), at
+
+    def write(self, part: bytes) -> int:
+        self._held += part
+        self._at += len(part)
+        return len(part)
+
+    def tell(self) -> int:
+        """How much was ever written."""
+        return self._at
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def taken(self) -> bytes:
+        held, self._held = bytes(self._held), bytearray()
+        return held
+
+
+class Piece(NamedTuple):
+    """Some files of a zip, and their lines of the list at its end."""
+
+    files: bytes
+    listed: bytes
+
+
+def piece(files: Iterable[File], at: int) -> Piece:
+    """Some files of a zip that is put together from pieces, to stand at this byte of it.
+
+    All files, one piece after the other, then all lines in the same order, then `end`: so nothing of what was written
+    before need be known to go on.
+    """
+    pipe = Pipe(at)
+    archive = Archive(cast("IO[bytes]", pipe))
+    archive.add(files)
+    written = pipe.taken()
+    archive.close()  # it writes the lines, and an end that is of this piece alone
+    rest = pipe.taken()
+    lines = _END.unpack(rest[-_END.size :])[5]
+    return Piece(written, rest[:lines])
+
+
+def end(count: int, *, files: int, listed: int) -> bytes:
+    """The end of a zip of so many files, which take so many bytes, and whose list takes so many (APPNOTE 4.3.14 to 16)."""
+    small = min(count, _MOST_16), min(count, _MOST_16), min(listed, _MOST_32), min(files, _MOST_32)
+    last = _END.pack(b"PK\x05\x06", 0, 0, *small, 0)
+    if small[1:] == (count, listed, files):
+        return last
+    large = _END_64.pack(b"PK\x06\x06", _END_64.size - 12, 45, 45, 0, 0, count, count, listed, files)
+    return large + _WHERE_64.pack(b"PK\x06\x07", 0, files + listed, 1) + last
 
 
 class Resumed(Archive):

@@ -25,6 +25,7 @@ OPTIONS: Final = {
     "strings_to_formulas": False,
     "strings_to_urls": False,
 }
+ROWS_MOST: Final = 1_048_576  # of a sheet, by Excel's own limit: XlsxWriter leaves out what comes behind
 _A4: Final = 9
 _WIDTH: Final = 14  # characters: an amount of a billion with its currency
 _SHARE: Final = "0.00%"

@@ -10,6 +10,7 @@ CounterfoilError             carries its Problem and the facts, writes its own s
 ├── NotAuthenticatedError · NotPermittedError · NotFoundError
 ├── NotAcceptableError       no format of it is one that was asked for
 ├── WrongStateError          the thing exists, but not in a state that allows this
+├── GoneError                it was kept for a time, and that is over
 ├── RefundRefusedError       nothing, or less, is left to refund, or refunds like this are switched off
 ├── RefundLimitError         more than this role or person may ask for
 ├── OwnRequestError          nobody approves what they asked for themselves
@@ -83,6 +84,12 @@ class Problem(ProblemType, Enum):
         409,
         "Not possible in this state",
         "Read the object again and act on its present status.",
+    )
+    GONE = ProblemType(
+        "gone",
+        410,
+        "It was kept for a time, and is gone",
+        "Ask for it anew: what it was made from is still there.",
     )
     REFUND_NOT_POSSIBLE = ProblemType(
         "refund_not_possible",
@@ -234,6 +241,10 @@ class WrongStateError(CounterfoilError):
     def __init__(self, *, command: str, state: str, because: str = "") -> None:
         why = f": {because}" if because else ""
         super().__init__(f"Cannot {command} while the state is {state}{why}.", command=command, state=state)
+
+
+class GoneError(CounterfoilError):
+    problem = Problem.GONE
 
 
 class RefundRefusedError(CounterfoilError):

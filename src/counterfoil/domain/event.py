@@ -33,6 +33,8 @@ TYPES: Final = {
     "receipt.issued": "a receipt is there, of a payment or of a refund",
     "receipt.voided": "it is void and keeps its number",
     "receipt.requested": "somebody asks that the customer be shown it, in the app",
+    "receipt_export.ready": "the file of an export in the background can be fetched",
+    "receipt_export.failed": "it could not be made; `error` says why",
     "alert.opened": "something needs a person",
 }
 # Sent only by hand, to try an endpoint out; it is no event of the list and nothing is kept of it.

@@ -15,6 +15,7 @@ PREFIXES: Final = {
     "refund": "rfn",
     "dispute": "dsp",
     "receipt": "rct",
+    "export": "exp",
     "webhook": "whk",
     "outgoing": "out",
     "endpoint": "ept",

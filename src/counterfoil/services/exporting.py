@@ -6,18 +6,19 @@ last receipt that arrived. What packs or writes does so in a thread: whoever ask
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Final, TypeVar, cast
 
 from counterfoil.documents import archive, xlsx
-from counterfoil.documents.archive import Archive
+from counterfoil.documents.archive import Archive, File, Pipe
 from counterfoil.domain import ids
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.money import Money
 from counterfoil.domain.receipt import Receipt
+from counterfoil.domain.receipt_export import BOOK
 from counterfoil.services import receipts, signing
 from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
@@ -28,6 +29,7 @@ from counterfoil.store.receipts import Issued
 
 PAGE: Final = 100
 AT_ONCE: Final = 4  # drawn at once; as many workers draw
+BOOK_MOST: Final = xlsx.ROWS_MOST - 1  # the first row names the columns
 HEADER: Final = (
     "Number", "Kind", "Issued", "Payment", "Refund", "Buyer", "Total", "Tax", "Refunded", "Net", "Method", "Void",
 )  # fmt: skip
@@ -59,20 +61,34 @@ async def last_arrived(ctx: Context, caller: Caller, named: str) -> str:
 
 
 async def pages(
-    ctx: Context, caller: Caller, since: datetime, until: datetime, *, after: str = ""
+    ctx: Context,
+    caller: Caller,
+    since: datetime,
+    until: datetime,
+    *,
+    after: str = "",
+    last: str | None = None,
 ) -> AsyncIterator[list[Shown]]:
-    """Every receipt of the period behind the one with that id, oldest first, as it stands now."""
+    """Every receipt of the period behind the one with that id, up to the last, oldest first, as it stands now."""
     while True:
-        async with ctx.db.reading() as conn:
-            found = await stored.after(
-                conn, caller.merchant_id, caller.mode, since, until, after=after, limit=PAGE
-            )
-            of = sorted({one.payment_id for one in found})
-            families = {family.payment.id: family for family in await payments.families(conn, of)}
-        yield [(issued, receipts.shown(ctx, issued, families[issued.payment_id])) for issued in found]
+        found = await page(ctx, caller, since, until, after=after, last=last)
+        yield found
         if len(found) < PAGE:
             return
-        after = found[-1].id
+        after = found[-1][0].id
+
+
+async def page(
+    ctx: Context, caller: Caller, since: datetime, until: datetime, *, after: str, last: str | None = None
+) -> list[Shown]:
+    """The next receipts of the period behind the one with that id; fewer than PAGE where no more come."""
+    async with ctx.db.reading() as conn:
+        found = await stored.after(
+            conn, caller.merchant_id, caller.mode, since, until, after=after, last=last, limit=PAGE
+        )
+        of = sorted({one.payment_id for one in found})
+        families = {family.payment.id: family for family in await payments.families(conn, of)}
+    return [(issued, receipts.shown(ctx, issued, families[issued.payment_id])) for issued in found]
 
 
 async def to_zip(
@@ -92,40 +108,22 @@ async def to_zip(
     await begin(ctx, chosen)
     total, done = await count(ctx, caller, since, until), 0
     async with _closed_behind(await asyncio.to_thread(_resumed, path)) as out:
-        async for page in pages(ctx, caller, since, until):
-            for few in _few(page):
+        async for some in pages(ctx, caller, since, until):
+            for few in few_of(some):
                 await _write(ctx, out, [one for one in few if _name(one, chosen) not in out.names], chosen)
                 done += len(few)
                 progress(done, max(done, total))
     return done
 
 
-class _Pipe:
-    """What a zip is written into where nobody can go back in it: taken out piece by piece."""
-
-    def __init__(self) -> None:
-        self._held = bytearray()
-
-    def write(self, part: bytes) -> int:
-        self._held += part
-        return len(part)
-
-    def flush(self) -> None:
-        """Nothing is kept back."""
-
-    def taken(self) -> bytes:
-        held, self._held = bytes(self._held), bytearray()
-        return held
-
-
 async def zipped(
     ctx: Context, caller: Caller, since: datetime, until: datetime, *, chosen: str, after: str = ""
 ) -> AsyncIterator[bytes]:
     """The same zip piece by piece, as it is drawn; of the receipts behind the one with that id."""
-    pipe = _Pipe()
+    pipe = Pipe()
     async with _closed_behind(Archive(cast("IO[bytes]", pipe))) as out:
-        async for page in pages(ctx, caller, since, until, after=after):
-            for few in _few(page):
+        async for some in pages(ctx, caller, since, until, after=after):
+            for few in few_of(some):
                 await _write(ctx, out, few, chosen)
                 yield pipe.taken()
     yield pipe.taken()
@@ -148,10 +146,10 @@ def _resumed(path: Path) -> archive.Resumed:
         ) from None
 
 
-def _few(page: list[Shown]) -> Iterator[list[Receipt]]:
+def few_of(some: list[Shown]) -> Iterator[list[Receipt]]:
     """So many as are drawn at once."""
-    for first in range(0, len(page), AT_ONCE):
-        yield [receipt for _, receipt in page[first : first + AT_ONCE]]
+    for first in range(0, len(some), AT_ONCE):
+        yield [receipt for _, receipt in some[first : first + AT_ONCE]]
 
 
 def _name(receipt: Receipt, chosen: str) -> str:
@@ -159,12 +157,16 @@ def _name(receipt: Receipt, chosen: str) -> str:
 
 
 async def _write(ctx: Context, out: Archive, few: list[Receipt], chosen: str) -> None:
-    drawn = await asyncio.gather(*(receipts.render(ctx, receipt, chosen) for receipt in few))
-    files = [
-        archive.File(_name(receipt, chosen), receipt.issued_at, content)
-        for receipt, content in zip(few, drawn, strict=True)
+    await asyncio.to_thread(out.add, await drawn(ctx, few, chosen))
+
+
+async def drawn(ctx: Context, few: list[Receipt], chosen: str) -> list[File]:
+    """The receipts as files of a zip, drawn side by side. Raises SigningAwayError."""
+    contents = await asyncio.gather(*(receipts.render(ctx, receipt, chosen) for receipt in few))
+    return [
+        File(_name(receipt, chosen), receipt.issued_at, content)
+        for receipt, content in zip(few, contents, strict=True)
     ]
-    await asyncio.to_thread(out.add, files)
 
 
 async def to_book(
@@ -176,15 +178,38 @@ async def to_book(
     *,
     progress: Progress = nobody_watches,
 ) -> int:
-    """Write one Excel book with a row for each receipt; how many there are. Raises OSError."""
+    """Write one Excel book with a row for each receipt; how many there are.
+
+    Raises InvalidRequestError where they are more than a book holds, and OSError.
+    """
     total, done = await count(ctx, caller, since, until), 0
-    await asyncio.to_thread(path.touch)  # whether it can be written is told now, not when all is done
-    async with _closed_behind(await asyncio.to_thread(_book, ctx, path)) as book:
-        async for page in pages(ctx, caller, since, until):
-            await asyncio.to_thread(book.add_all, [row(*one) for one in page])
-            done += len(page)
+    fits(BOOK, total)
+    async with aclosing(booked(ctx, caller, since, until, path)) as going:
+        async for done in going:
             progress(done, max(done, total))
     return done
+
+
+async def booked(
+    ctx: Context, caller: Caller, since: datetime, until: datetime, path: Path, *, last: str | None = None
+) -> AsyncGenerator[int, None]:
+    """Write the book page by page: how many are in it, again and again. It is whole when this ends. Raises OSError."""
+    done = 0
+    await asyncio.to_thread(path.touch)  # whether it can be written is told now, not when all is done
+    async with _closed_behind(await asyncio.to_thread(_book, ctx, path)) as book:
+        async for some in pages(ctx, caller, since, until, last=last):
+            await asyncio.to_thread(book.add_all, [row(*one) for one in some])
+            done += len(some)
+            yield done
+
+
+def fits(chosen: str, many: int) -> None:
+    """Raise InvalidRequestError where so many receipts are more than a file of this format holds."""
+    if chosen == BOOK and many > BOOK_MOST:
+        raise InvalidRequestError(
+            f"A book holds {BOOK_MOST:,} receipts, and these are {many:,}: ask for a shorter period, or for a zip.",
+            field="format",
+        )
 
 
 def _book(ctx: Context, path: Path) -> xlsx.Rows:

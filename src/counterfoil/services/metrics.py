@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from counterfoil.store import deliveries, endpoints, inbox, queue, recovery, silence
+from counterfoil.store import deliveries, endpoints, inbox, queue, receipt_exports, recovery, silence
 from counterfoil.store.database import Database
 from counterfoil.store.silence import Hearing
 
@@ -85,6 +85,16 @@ class Metrics:
             "Age of the oldest event that waits for an endpoint that is not disabled; 0 where none does.",
             registry=self.registry,
         )
+        self._exports = Gauge(
+            "counterfoil_receipt_exports",
+            "Exports of receipts that are made or wait for it.",
+            registry=self.registry,
+        )
+        self._exports_for = Gauge(
+            "counterfoil_receipt_exports_oldest_seconds",
+            "Since the oldest of these was asked for; 0 where there is none.",
+            registry=self.registry,
+        )
         self._queue = Gauge(
             "counterfoil_queue_depth", "Jobs waiting.", ["entrypoint"], registry=self.registry
         )
@@ -114,11 +124,14 @@ class Metrics:
             letters, jobs = await inbox.counts(conn), await queue.depth(conn)
             heard, recovered = await silence.of_accounts(conn), await recovery.recovered(conn)
             states, waiting = await endpoints.states(conn), await deliveries.waiting(conn)
+            exports, asked = await receipt_exports.open_ones(conn)
         self._forget()
         for state, many in states.items():
             self._endpoints.labels(state).set(many)
         self._undelivered.set(waiting.count)
         self._undelivered_for.set((now - waiting.oldest).total_seconds() if waiting.oldest else 0)
+        self._exports.set(exports)
+        self._exports_for.set((now - asked).total_seconds() if asked else 0)
         for count in letters:
             self._inbox.labels(count.gateway, count.status).set(count.letters)
             if count.status in WAITING:

@@ -1,6 +1,6 @@
 """What the merchant's own backend is to hear of is kept as an event, in the transaction in which it happens.
 
-The one door for every noun: payments, refunds, disputes, receipts and alerts. One statement; who
+The one door for every noun: payments, refunds, disputes, receipts, their exports and alerts. One statement; who
 listens is found later, by the worker (services/delivering.py).
 """
 
@@ -9,6 +9,7 @@ from typing import Any
 from counterfoil.domain.dispute import Dispute, DisputeState
 from counterfoil.domain.event import TYPES, Event, of_dispute, of_payment, of_refund
 from counterfoil.domain.payment import Status
+from counterfoil.domain.receipt_export import Export
 from counterfoil.domain.refund import Refund, State
 from counterfoil.services import records
 from counterfoil.services.context import Context
@@ -136,4 +137,18 @@ def of_receipt(ctx: Context, issued: Issued, type_: str) -> Event:
         object_id=issued.id,
         version=2 if issued.voided_at else 1,
         body=records.receipt(issued),
+    )
+
+
+async def receipt_export(ctx: Context, conn: Connection, export: Export) -> None:
+    """The export has come to this end: its one version that is told."""
+    await publish(
+        ctx,
+        conn,
+        merchant_id=export.merchant_id,
+        mode=export.mode,
+        type_=f"receipt_export.{export.state.value}",
+        object_id=export.id,
+        version=1,
+        body=records.receipt_export(export),
     )

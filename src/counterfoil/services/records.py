@@ -9,6 +9,8 @@ from counterfoil.domain.charge import Charge, ChargeState
 from counterfoil.domain.dispute import OPEN, Dispute
 from counterfoil.domain.failure import BY_SLUG
 from counterfoil.domain.payment import Status, winner_charge
+from counterfoil.domain.receipt_export import Export
+from counterfoil.domain.receipt_export import State as ExportState
 from counterfoil.domain.refund import Refund, refundable
 from counterfoil.domain.retry import Retry
 from counterfoil.store.exceptions import Exceptional
@@ -255,4 +257,27 @@ def receipt(issued: Issued) -> dict[str, Any]:
         "issued_at": instant(issued.issued_at),
         "voided_at": instant(issued.voided_at),
         "void_reason": issued.void_reason,
+    }
+
+
+def receipt_export(export: Export) -> dict[str, Any]:
+    """The export, and how far it is; what its file is called and how long it stands once it is ready."""
+    return {
+        "id": export.id,
+        "object": "receipt_export",
+        "mode": export.mode,
+        "status": export.state.value,
+        "error": export.error,
+        "format": export.format,
+        "issued_from": instant(export.issued_from),
+        "issued_to": instant(export.issued_to),
+        "done": export.done,
+        "total": export.total,
+        "file": export.filename if export.state is ExportState.READY else None,
+        "size": export.size if export.state is ExportState.READY else None,
+        "requested_by": export.asked_by,
+        "requested_at": instant(export.created_at),
+        "started_at": instant(export.started_at),
+        "ended_at": instant(export.ended_at),
+        "expires_at": instant(export.expires_at) if export.state is ExportState.READY else None,
     }

@@ -25,6 +25,7 @@ from counterfoil.services import (
     delivering,
     hearing,
     inbox,
+    receipt_exports,
     recovering,
     refunding,
     retrying,
@@ -67,6 +68,7 @@ SWEEPS: Final[Mapping[str, tuple[float, Callable[[Context], Awaitable[object]]]]
     "sweep retries": (SWEEP_EVERY_S, retrying.due_retries),
     "sweep disputes": (SWEEP_EVERY_S, deadlines.due_disputes),
     "send mails": (SWEEP_EVERY_S, sending.due_mails),
+    "export receipts": (SWEEP_EVERY_S, receipt_exports.carry_out),
     "sweep lists": (SWEEP_EVERY_S, recovering.due_lists),
     "watch for silence": (SILENCE_EVERY_S, silence.watch),
     "prune": (PRUNE_EVERY_S, sweeping.prune),
@@ -74,6 +76,7 @@ SWEEPS: Final[Mapping[str, tuple[float, Callable[[Context], Awaitable[object]]]]
     "tell the callback": (TELL_EVERY_S, hearing.tell),
     "prune events": (PRUNE_EVERY_S, delivering.prune),
     "prune mails": (PRUNE_EVERY_S, sending.prune),
+    "prune exports": (PRUNE_EVERY_S, receipt_exports.prune),
 }
 
 log = structlog.get_logger()

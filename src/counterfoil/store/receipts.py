@@ -174,18 +174,42 @@ async def count(conn: Connection, merchant_id: str, mode: str, since: datetime, 
     return found
 
 
+async def standing(
+    conn: Connection, merchant_id: str, mode: str, since: datetime, until: datetime
+) -> tuple[int, str]:
+    """How many of a period stand now, and the id of the last of them; "" where there is none."""
+    row = await conn.fetchrow(
+        "SELECT count(*) AS n, coalesce(max(id), '') AS last FROM receipts"
+        " WHERE merchant_id = $1 AND mode = $2 AND issued_at >= $3 AND issued_at < $4",
+        merchant_id,
+        mode,
+        since,
+        until,
+    )
+    return (row["n"], row["last"]) if row else (0, "")
+
+
 async def after(
-    conn: Connection, merchant_id: str, mode: str, since: datetime, until: datetime, *, after: str, limit: int
+    conn: Connection,
+    merchant_id: str,
+    mode: str,
+    since: datetime,
+    until: datetime,
+    *,
+    after: str,
+    last: str | None = None,
+    limit: int,
 ) -> list[Issued]:
-    """The next receipts of a period after a given id, oldest first."""
+    """The next receipts of a period after a given id, oldest first; none behind the `last`, where one is given."""
     rows = await conn.fetch(
         f"{_SELECT} WHERE merchant_id = $1 AND mode = $2 AND issued_at >= $3 AND issued_at < $4 AND id > $5"
-        " ORDER BY id LIMIT $6",
+        " AND ($6::text IS NULL OR id <= $6) ORDER BY id LIMIT $7",
         merchant_id,
         mode,
         since,
         until,
         after,
+        last,
         limit,
     )
     return [_issued(row) for row in rows]

@@ -24,6 +24,7 @@ from counterfoil.web.api import (
     events,
     exceptions,
     payments,
+    receipt_exports,
     receipts,
     refund_reports,
     refunds,
@@ -79,6 +80,7 @@ def create_app(house: House, *, work: bool) -> FastAPI:
     app.include_router(refunds.router)
     app.include_router(disputes.router)
     app.include_router(templates.router)
+    app.include_router(receipt_exports.router)
     app.include_router(receipts.router)
     app.include_router(payments.router)
     doors = hooks.routes(ctx, writer, metrics)

@@ -195,6 +195,33 @@ class ReceiptList(BaseModel):
     next_cursor: str | None
 
 
+class ReceiptExportAnswer(BaseModel):
+    """An export of receipts, and how far it is."""
+
+    id: str
+    object: str
+    mode: str
+    status: str = Field(description="waiting, running, ready, failed, cancelled or expired")
+    error: str | None = Field(description="what its last try broke off over")
+    format: str
+    issued_from: str
+    issued_to: str
+    done: int = Field(description="so many receipts are in it")
+    total: int
+    file: str | None = Field(description="what its file is called, once that is ready")
+    size: int | None = Field(description="of the file, in bytes")
+    requested_by: str
+    requested_at: str
+    started_at: str | None
+    ended_at: str | None
+    expires_at: str | None = Field(description="until then the file can be fetched")
+
+
+class ReceiptExportList(BaseModel):
+    data: list[ReceiptExportAnswer]
+    next_cursor: str | None
+
+
 class ReceiptDelivery(BaseModel):
     id: str
     object: str

@@ -18,6 +18,7 @@ from counterfoil.domain import ids
 from counterfoil.domain.delivery import ADDRESS_CHARS
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.receipt import Receipt
+from counterfoil.domain.receipt_export import BOOK
 from counterfoil.services import exporting, idempotency, receipt_delivery, views
 from counterfoil.services import receipts as service
 from counterfoil.services.caller import Caller
@@ -34,6 +35,7 @@ from counterfoil.web.security import Admin, InContext, Support, Viewer
 
 router = APIRouter(prefix="/api/payments", tags=["receipts"], route_class=StrictRoute, responses=PROBLEMS)
 Format = Literal["json", "pdf", "html", "xlsx", "csv"]
+ExportFormat = Literal["pdf", "html", "xlsx", "csv", "json", "book"]
 Channel = Literal["email", "sms", "in_app"]
 SHOWN: Final = frozenset({"json", "html"})  # in the browser itself; the others are saved
 
@@ -97,8 +99,8 @@ async def listing(
     data, more = await service.page(
         ctx,
         caller,
-        issued_from=_instant("issued_from", issued_from) if issued_from else None,
-        issued_to=_instant("issued_to", issued_to) if issued_to else None,
+        issued_from=instant("issued_from", issued_from) if issued_from else None,
+        issued_to=instant("issued_to", issued_to) if issued_to else None,
         limit=limit,
         before=cursor,
     )
@@ -111,7 +113,7 @@ async def export(
     caller: Viewer,
     issued_from: datetime,
     issued_to: datetime,
-    format_: Annotated[Literal["pdf", "html", "xlsx", "csv", "json", "book"], Query(alias="format")] = "pdf",
+    format_: Annotated[ExportFormat, Query(alias="format")] = "pdf",
     after: Annotated[
         str | None,
         Query(description="of a zip: the number or id of the last receipt that arrived, to go on behind it"),
@@ -121,21 +123,32 @@ async def export(
 
     The header Counterfoil-Receipts says how many there are in the period.
     """
-    choose(service.formats(ctx), named="xlsx" if format_ == "book" else format_, accept=None)
-    if after is not None and format_ == "book":
+    offered(ctx, format_)
+    if after is not None and format_ == BOOK:
         raise InvalidRequestError("after is of a zip: a book is always whole.", field="after")
-    period = _instant("issued_from", issued_from), _instant("issued_to", issued_to)
-    if period[0] >= period[1]:
-        raise InvalidRequestError("issued_to must be later than issued_from.", field="issued_to")
+    period = period_of(issued_from, issued_to)
     behind = await exporting.last_arrived(ctx, caller, after) if after is not None else ""
     await exporting.begin(ctx, format_)
     name = f"receipts-{period[0]:%Y-%m-%d}-{period[1]:%Y-%m-%d}"
     headers = {"counterfoil-receipts": str(await exporting.count(ctx, caller, *period))}
-    if format_ == "book":
+    if format_ == BOOK:
         return await _book(ctx, caller, period, headers, f"{name}.xlsx")
     headers["content-disposition"] = f'attachment; filename="{name}.zip"'
     sent = exporting.zipped(ctx, caller, *period, chosen=format_, after=behind)
     return StreamingResponse(sent, media_type="application/zip", headers=headers)
+
+
+def offered(ctx: Context, chosen: str) -> None:
+    """Raise NotAcceptableError where receipts are not offered in what an export is to be made of."""
+    choose(service.formats(ctx), named="xlsx" if chosen == BOOK else chosen, accept=None)
+
+
+def period_of(issued_from: datetime, issued_to: datetime) -> tuple[datetime, datetime]:
+    """A period in UTC. Raises InvalidRequestError."""
+    period = instant("issued_from", issued_from), instant("issued_to", issued_to)
+    if period[0] >= period[1]:
+        raise InvalidRequestError("issued_to must be later than issued_from.", field="issued_to")
+    return period
 
 
 async def _book(
@@ -217,7 +230,7 @@ async def void(
     return await answer(ctx, receipt, "json")
 
 
-def _instant(name: str, moment: datetime) -> datetime:
+def instant(name: str, moment: datetime) -> datetime:
     """A moment of a query in UTC. Raises InvalidRequestError."""
     try:
         return views.in_utc(moment)
