@@ -16,7 +16,13 @@ from counterfoil.documents import template as documents
 from counterfoil.documents.receipt_signing import Signer
 from counterfoil.documents.template import PAGE, PDF, Template, TemplateError
 from counterfoil.domain import receipt_sample, receipt_template
-from counterfoil.domain.errors import InvalidRequestError, NotFoundError, NotPermittedError, WrongStateError
+from counterfoil.domain.errors import (
+    DocumentsAwayError,
+    InvalidRequestError,
+    NotFoundError,
+    NotPermittedError,
+    WrongStateError,
+)
 from counterfoil.domain.receipt import Receipt
 from counterfoil.services.auditing import done
 from counterfoil.services.caller import Caller
@@ -124,7 +130,7 @@ async def files(
 async def publish(ctx: Context, caller: Caller, name: str, version: int | None = None) -> dict[str, Any]:
     """Draw new receipts by a version, the newest where none is named: once it has drawn one of every kind.
 
-    Raises InvalidRequestError with the line and the reason where it cannot.
+    Raises InvalidRequestError with the line and the reason where it cannot, DocumentsAwayError where that cannot be seen now.
     """
     _allow(ctx, caller)
     number, brought = await files(ctx, caller, name, version)
@@ -154,7 +160,7 @@ async def withdraw(ctx: Context, caller: Caller, name: str) -> dict[str, Any]:
 async def draw(ctx: Context, parts: Parts, receipt: Receipt, format_: str) -> bytes | None:
     """The receipt as these files draw it; None where they do not draw that format.
 
-    Raises InvalidRequestError with the line and the reason.
+    Raises InvalidRequestError with the line and the reason, DocumentsAwayError where it cannot be tried now.
     """
     template = parts.get(MAINS[format_])
     try:
@@ -175,12 +181,15 @@ async def rendered(
     try:
         template = (await _parts(ctx, receipt.template)).get(MAINS[format_])
     except (TemplateError, LookupError) as cannot:
-        await _failed(ctx, receipt, cannot)
+        await _failed(ctx, receipt, str(cannot))
         return None
     try:
         return await _drawn(ctx, template, receipt, signer) if template else None
-    except (TemplateError, OSError) as cannot:  # OSError: no room for its files or its process
-        await _failed(ctx, receipt, cannot)
+    except TemplateError as cannot:
+        await _failed(ctx, receipt, str(cannot))
+        return None
+    except DocumentsAwayError as away:
+        await _failed(ctx, receipt, away.reason)
         return None
 
 
@@ -213,10 +222,10 @@ async def _parts(ctx: Context, reference: str) -> Parts:
     return made
 
 
-async def _failed(ctx: Context, receipt: Receipt, cannot: Exception) -> None:
+async def _failed(ctx: Context, receipt: Receipt, reason: str) -> None:
     """Call a person, once for a version."""
     log.warning("a template failed", template=receipt.template, receipt=receipt.id)
-    sentence = f"The template {receipt.template} could not draw {receipt.number}, and the built-in look took its place: {cannot}."
+    sentence = f"The template {receipt.template} could not draw {receipt.number}, and the built-in look took its place: {reason}."
     async with ctx.db.transaction() as conn:
         await call_a_person_about_account(
             ctx,

@@ -350,6 +350,40 @@ def test_where_a_templates_process_cannot_start_the_built_in_look_takes_its_plac
     assert "No space left on device" in sentence
 
 
+@pytest.mark.parametrize("place", ["mkdtemp", "Popen"])
+def test_where_no_process_can_start_a_template_is_neither_previewed_nor_published_and_that_is_said(
+    service: Service, name: str, place: str, monkeypatch: pytest.MonkeyPatch
+):
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    add(service, name, main__html=PAGE + name)  # as no other: for those that were drawn a worker waits
+    with monkeypatch.context() as broken:
+        broken.setattr(warden.tempfile if place == "mkdtemp" else warden.subprocess, place, refused)
+        preview = service.post(f"{PATH}/{name}/preview", {"format": "html"})
+        publishing = service.post(f"{PATH}/{name}/publish", {})
+    for told in (preview, publishing):
+        assert (told.status, told.json["code"]) == (503, "documents_away")
+        assert "space for temporary files" in told.json["what_to_do"]
+        assert "No space left" not in told.json["detail"]
+    assert service.get(f"{PATH}/{name}").json["published"] is None
+    assert publish(service, name)["published"] == 1
+
+
+def test_where_no_process_can_start_a_receipt_is_given_in_other_formats_and_as_pdf_says_later(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    path = f"/api/payments/{paid(service)['id']}/receipt"
+    monkeypatch.setattr(warden.Worker, "usable", False)  # none that waits warm is taken
+    monkeypatch.setattr(warden.subprocess, "Popen", refused)
+    told = service.get(path, format="pdf")
+    assert (told.status, told.json["code"]) == (503, "documents_away")
+    assert service.get(path, format="html").status == 200
+
+
 def test_a_void_receipt_is_drawn_by_the_look_that_says_so(service: Service, name: str):
     add(service, name, main__html=PAGE)
     publish(service, name)
