@@ -21,6 +21,7 @@ from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
 from counterfoil.store import disputes, exceptions, ledger
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.payments import Family
 
 # The exceptions that wait until the bank has its answer.
@@ -124,7 +125,13 @@ async def _report(ctx: Context, conn: Connection, family: Family, dispute: Dispu
     if pair := rules.contradiction(dispute, family.facts):
         sentence = f"{dispute.ref} is reported as {pair}, which cannot both be true."
         await call_a_person(
-            ctx, conn, family.payment, kind="dispute_contradiction", subject=dispute.id, sentence=sentence
+            ctx,
+            conn,
+            family.payment,
+            kind="dispute_contradiction",
+            subject=dispute.id,
+            sentence=sentence,
+            again=Again.IF_NEWS,
         )
 
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -161,7 +161,7 @@ async def _fail(ctx: Context, mail: Mail, outcome: str, came: Came) -> None:
         of_payment = mail.kind != mailing.ENDPOINT_DISABLED
         payment = (await payments.lock(conn, mail.about)).payment if of_payment else None
         await mails.end(conn, mail.id, outcome=outcome, error=came.error, now=ctx.now())
-        said = {
+        said: dict[str, Any] = {
             "kind": "mail_failed",
             "subject": mail.id,
             "sentence": _sentence(mail, came),
@@ -169,7 +169,7 @@ async def _fail(ctx: Context, mail: Mail, outcome: str, came: Came) -> None:
         if payment is not None:
             await call_a_person(ctx, conn, payment, **said)
         else:
-            owner = {"merchant_id": mail.merchant_id, "mode": mail.mode}
+            owner: dict[str, Any] = {"merchant_id": mail.merchant_id, "mode": mail.mode}
             await call_a_person_about_account(ctx, conn, **owner, **said)
 
 

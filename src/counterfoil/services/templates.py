@@ -32,6 +32,7 @@ from counterfoil.services.records import instant
 from counterfoil.services.shelf import Parts
 from counterfoil.store import receipt_templates as store
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.receipt_templates import Stored, Version
 
 # What each file of a template draws, by the format that is asked for.
@@ -189,7 +190,7 @@ async def rendered(
         await _failed(ctx, receipt, str(cannot))
         return None
     except DocumentsAwayError as away:
-        await _failed(ctx, receipt, away.reason)
+        await _call(ctx, receipt, "documents_away", away.reason, Again.ALWAYS)
         return None
 
 
@@ -223,8 +224,12 @@ async def _parts(ctx: Context, reference: str) -> Parts:
 
 
 async def _failed(ctx: Context, receipt: Receipt, reason: str) -> None:
-    """Call a person, once for a version."""
+    """Call a person, once for a version: it never changes and its receipts keep it, so nobody can mend it for them."""
     log.warning("a template failed", template=receipt.template, receipt=receipt.id)
+    await _call(ctx, receipt, "template_failed", reason, Again.NEVER)
+
+
+async def _call(ctx: Context, receipt: Receipt, kind: str, reason: str, again: Again) -> None:
     sentence = f"The template {receipt.template} could not draw {receipt.number}, and the built-in look took its place: {reason}."
     async with ctx.db.transaction() as conn:
         await call_a_person_about_account(
@@ -232,9 +237,10 @@ async def _failed(ctx: Context, receipt: Receipt, reason: str) -> None:
             conn,
             merchant_id=ctx.merchant_id,
             mode="sandbox" if receipt.sandbox else "live",
-            kind="template_failed",
+            kind=kind,
             subject=receipt.template or "",
             sentence=sentence,
+            again=again,
         )
 
 

@@ -345,9 +345,10 @@ def test_where_a_templates_process_cannot_start_the_built_in_look_takes_its_plac
         service.post(f"{PATH}/{name}-{n}/preview", {})
     monkeypatch.setattr(warden, "_write", full)
     assert "by Kaveri" not in text(receipt(service, mine, "pdf"))
-    subject, sentence = called(service)[-1]
-    assert subject == f"{name}@1"
-    assert "No space left on device" in sentence
+    [told] = service.rows(
+        "SELECT sentence FROM exceptions WHERE kind = 'documents_away' AND subject = $1", f"{name}@1"
+    )
+    assert "No space left on device" in told["sentence"]
 
 
 @pytest.mark.parametrize("place", ["mkdtemp", "Popen"])
