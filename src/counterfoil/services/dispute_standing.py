@@ -72,6 +72,8 @@ def _new(ctx: Context, family: Family, charge: Charge, report: Report, at: datet
         refundable=False,
         submissions=0,
         submissions_before=0,
+        asked_round=0,
+        decided_round=0,
         held=0,
         withdrawn=0,
         reinstated=0,
@@ -120,7 +122,13 @@ async def _report(ctx: Context, conn: Connection, family: Family, dispute: Dispu
     if report.detail.get("phase") == APPEAL:
         sentence = f"There is an appeal about {dispute.ref}: answer it in the gateway's own dashboard."
         await call_a_person(
-            ctx, conn, family.payment, kind="dispute_appeal", subject=dispute.id, sentence=sentence
+            ctx,
+            conn,
+            family.payment,
+            kind="dispute_appeal",
+            subject=dispute.id,
+            sentence=sentence,
+            again=Again.IF_NEWS,
         )
     if pair := rules.contradiction(dispute, family.facts):
         sentence = f"{dispute.ref} is reported as {pair}, which cannot both be true."
