@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 import structlog
 from cryptography.x509 import Certificate
 
-from counterfoil.documents import receipt_html, receipt_pdf
+from counterfoil.documents import receipt_html, receipt_mails, receipt_pdf
 from counterfoil.documents.receipt_signing import Signer, Verdict
-from counterfoil.documents.template import Template
+from counterfoil.documents.template import MAIL, Template
 from counterfoil.documents.typesetting import Job
 from counterfoil.documents.warden import THEIRS, Limits, Worker
 from counterfoil.domain.errors import DocumentsAwayError
@@ -52,9 +52,9 @@ class Renderer:
         work = partial(self._pdf, receipt, template=template, signer=signer)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def page(self, receipt: Receipt, template: Template) -> str:
-        """The receipt as a page of an operator's own. Raises TemplateError."""
-        work = partial(self._page, receipt, template)
+    async def page(self, receipt: Receipt, template: Template, *, attached: bool = True) -> str:
+        """The receipt as a page or a mail of an operator's own; `attached`: that mail has the PDF. Raises TemplateError."""
+        work = partial(self._page, receipt, template, attached=attached)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def document(self, job: Job) -> bytes:
@@ -80,8 +80,10 @@ class Renderer:
         made = self._by(template, lambda worker: worker.pdf(job))
         return signer.sign(made) if signer else made
 
-    def _page(self, receipt: Receipt, template: Template) -> str:
+    def _page(self, receipt: Receipt, template: Template, *, attached: bool) -> str:
         given = receipt_html.given(receipt)
+        if template.main == MAIL:
+            given["mail"] = receipt_mails.given(receipt, attached=attached)
         return self._by(template, lambda worker: worker.page(template.main, given))
 
     def _by(self, template: Template | None, act: Callable[[Worker], T]) -> T:

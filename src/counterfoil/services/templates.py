@@ -14,7 +14,7 @@ import structlog
 from counterfoil.documents import page_template, typesetting
 from counterfoil.documents import template as documents
 from counterfoil.documents.receipt_signing import Signer
-from counterfoil.documents.template import PAGE, PDF, Template, TemplateError
+from counterfoil.documents.template import MAIL, PAGE, PDF, Template, TemplateError
 from counterfoil.domain import receipt_sample, receipt_template
 from counterfoil.domain.errors import (
     DocumentsAwayError,
@@ -36,7 +36,9 @@ from counterfoil.store.exceptions import Again
 from counterfoil.store.receipt_templates import Stored, Version
 
 # What each file of a template draws, by the format that is asked for.
-MAINS: Final[Mapping[str, str]] = {"pdf": PDF, "html": PAGE}
+MAINS: Final[Mapping[str, str]] = {"pdf": PDF, "html": PAGE, "mail": MAIL}
+# The PDF goes along, and servers take ten megabytes and more.
+MAIL_BYTES: Final = 1024 * 1024
 
 log = structlog.get_logger()
 
@@ -71,8 +73,8 @@ def _looked_through(files: Mapping[str, bytes]) -> Parts:
     for name, body in files.items():
         if name.endswith(".typ"):
             typesetting.refuse_packages(name, body)
-    if PAGE in made:
-        page_template.check(PAGE, files[PAGE])
+    for page in made.keys() & {PAGE, MAIL}:
+        page_template.check(page, files[page])
     return made
 
 
@@ -171,9 +173,16 @@ async def draw(ctx: Context, parts: Parts, receipt: Receipt, format_: str) -> by
 
 
 async def rendered(
-    ctx: Context, receipt: Receipt, format_: str, signer: Signer | None = None
+    ctx: Context,
+    receipt: Receipt,
+    format_: str,
+    signer: Signer | None = None,
+    *,
+    attached: bool = True,
 ) -> bytes | None:
     """The receipt by the template it was issued with, a PDF signed where there is a signer. None where the built-in look is to draw it.
+
+    `attached`: the PDF goes with the mail that is drawn.
 
     That is so of a void one, which no template may forget to mark; and where the template fails: then a person is called.
     """
@@ -185,7 +194,7 @@ async def rendered(
         await _failed(ctx, receipt, str(cannot))
         return None
     try:
-        return await _drawn(ctx, template, receipt, signer) if template else None
+        return await _drawn(ctx, template, receipt, signer, attached=attached) if template else None
     except TemplateError as cannot:
         await _failed(ctx, receipt, str(cannot))
         return None
@@ -206,9 +215,21 @@ async def chosen(
     return receipt_template.reference(name, published[name]) if name else None
 
 
-async def _drawn(ctx: Context, template: Template, receipt: Receipt, signer: Signer | None = None) -> bytes:
-    if template.main == PAGE:
-        return (await ctx.renderer.page(receipt, template)).encode()
+async def _drawn(
+    ctx: Context,
+    template: Template,
+    receipt: Receipt,
+    signer: Signer | None = None,
+    *,
+    attached: bool = True,
+) -> bytes:
+    if template.main in {PAGE, MAIL}:
+        page = (await ctx.renderer.page(receipt, template, attached=attached)).encode()
+        if template.main == MAIL and len(page) > MAIL_BYTES:
+            raise TemplateError(
+                f"a mail has at most {MAIL_BYTES // 1024 // 1024} MB, pictures included", file=MAIL
+            )
+        return page
     return await ctx.renderer.pdf(receipt, template=template, signer=signer)
 
 

@@ -169,7 +169,10 @@ def test_a_template_that_cannot_draw_is_not_published_and_says_where(
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"logo.svg": "<svg/>"}, "has a main.typ for the PDF, a main.html for the page, or both"),
+        (
+            {"logo.svg": "<svg/>"},
+            "has a main.typ for the PDF, a main.html for the page, a mail.html for the mail",
+        ),
         ({"main.typ": '#import "@preview/x:1.0.0": *'}, "main.typ:1:2: packages cannot be imported"),
         ({"main.html": "{{ x() }}"}, "call is not understood"),
         ({"main.typ": TYP, "../up.typ": ""}, "is no name of a file"),
@@ -296,6 +299,29 @@ def test_a_preview_of_a_payment_is_by_its_own_receipt_that_holds(service: Servic
     assert [row["kind"] for row in kinds] == ["payment", "payment", "refund"]
     drawn = service.post(preview, asked).body.decode()
     assert f"<p>Receipt {own['number']}</p>" in drawn
+
+
+def test_a_mail_is_previewed_with_what_it_says_by_itself(service: Service, name: str):
+    source = "<p>{{ shown.number }}</p>{% for said in mail.paragraphs %}<p>{{ said }}</p>{% endfor %}<a href='{{ mail.link }}'>{{ mail.button }}</a>"
+    (version,) = add(service, name, mail__html=source)["versions"]
+    assert version["draws"] == ["mail"]
+    made = service.post(f"{PATH}/{name}/preview", {"format": "mail", "payment": paid(service)["id"]})
+    assert made.headers["content-type"] == "text/html; charset=utf-8"
+    assert made.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "received your payment of $100.00" in made.body.decode()
+    assert f'<a href="{service.context.public_url}/r/' in made.body.decode()
+    assert publish(service, name)["published"] == 1
+    refused = service.post(
+        f"{PATH}/{name}/preview", {"files": {"main.html": "{{ mail.subject }}"}, "format": "html"}
+    )
+    assert "there is no mail;" in refused.json["detail"]
+
+
+def test_a_mail_that_would_be_refused_for_its_size_is_not_published(service: Service, name: str):
+    picture = {"base64": base64.b64encode(bytes(800_000)).decode()}
+    files = {"mail.html": """<img src='{{ files["logo.png"] }}' alt=''>""", "logo.png": picture}
+    assert service.post(PATH, {"name": name, "files": files}).status == 201
+    assert "a mail has at most 1 MB, pictures included" in publish(service, name, 422)["detail"]
 
 
 def test_a_preview_says_what_is_wrong(service: Service, name: str):
