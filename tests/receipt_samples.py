@@ -8,6 +8,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,17 @@ import typst
 
 from counterfoil.documents import fonts, receipt_pdf, typesetting
 from counterfoil.documents.typesetting import Job
-from counterfoil.domain.receipt import Kind, Party, Receipt, Refunded, check, lines, rates_for, totals
+from counterfoil.domain.receipt import (
+    BY_HAND,
+    Kind,
+    Party,
+    Receipt,
+    Refunded,
+    check,
+    lines,
+    rates_for,
+    totals,
+)
 
 GOLDEN = Path(__file__).parent / "data/receipts/golden.json"
 PAID = datetime(2026, 11, 12, 8, 35, tzinfo=UTC)
@@ -117,8 +128,25 @@ def samples() -> dict[str, Receipt]:
             reverse_charge=True,
         ),
         "long": receipt(items=rows),
+        "by-hand": by_hand(),
+        "by-hand-of-before": unworded(by_hand()),
         **languages(),
     }
+
+
+def by_hand(locale: str = "hi-IN") -> Receipt:
+    """A refund that was paid back past the gateway, of a payment that took more than its items came to."""
+    bought = lines(ITEMS, 225000, "Order 20411", rates_for(SELLER, BUYER))
+    made = receipt(
+        kind=Kind.REFUND, number="RF-2026-000009", locale=locale, references={"evidence": "UTR 4711"}
+    )
+    method, word = BY_HAND
+    return replace(made, lines=bought, taxes=totals(bought), total=225000, method=method, method_word=word)
+
+
+def unworded(made: Receipt) -> Receipt:
+    """The same as it was stored before words of ours were told from those of others."""
+    return replace(made, method_word=None, lines=tuple(replace(line, word=None) for line in made.lines))
 
 
 def languages() -> dict[str, Receipt]:

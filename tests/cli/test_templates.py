@@ -18,7 +18,7 @@ def begun(run: Any, tmp_path: Path) -> Path:
 def test_the_template_to_begin_with_draws_every_kind(run, service: Service, tmp_path: Path):
     folder = begun(run, tmp_path)
     for kind in ("payment", "refund", "invoice"):
-        for format_, begins in (("pdf", b"%PDF"), ("html", b"<!doctype html>")):
+        for format_, begins in (("pdf", b"%PDF"), ("html", b"<!doctype html>"), ("mail", b"<!doctype html>")):
             out = tmp_path / f"{kind}.{format_}"
             ran = run(
                 "receipts", "preview", str(folder), "--kind", kind, "--format", format_, "--out", str(out)
@@ -68,7 +68,7 @@ def test_a_version_is_saved_as_it_was_brought(run, service: Service, tmp_path: P
     (folder / "img").mkdir()
     (folder / "img" / "logo.svg").write_text("<svg/>")
     run("receipts", "templates", "add", "saved", str(folder))
-    assert "version 1 of saved, 3 files" in run("receipts", "templates", "save", "saved", str(saved)).out
+    assert "version 1 of saved, 4 files" in run("receipts", "templates", "save", "saved", str(saved)).out
     assert {path.relative_to(saved): path.read_bytes() for path in saved.rglob("*.*")} == {
         path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")
     }

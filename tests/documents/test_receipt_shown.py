@@ -4,6 +4,7 @@ import pytest
 
 import receipt_samples
 from counterfoil.documents.receipt_shown import breakable, rate, shown
+from counterfoil.documents.receipt_words import LANGUAGES
 from counterfoil.domain.receipt import Kind, Party, Tax
 
 
@@ -122,3 +123,21 @@ def test_a_long_word_is_broken_only_between_syllables(syllable):
     parts = broken.split("\u200b")
     assert {part.replace(syllable, "") for part in parts} == {""}
     assert max(map(len, parts)) < 22 + len(syllable)
+
+
+@pytest.mark.parametrize("code", sorted(LANGUAGES))
+def test_what_we_say_ourselves_is_said_in_the_receipts_language(code):
+    made, said = receipt_samples.by_hand(code), LANGUAGES[code]
+    assert shown(made)["facts"][2][1] == said["by_hand"]
+    assert shown(made)["rows"][-1][0] == [said["adjustment"]]
+    assert (code == "en") == (said["by_hand"] == "Paid back by hand")
+
+
+def test_what_was_stored_before_and_what_others_say_is_shown_as_it_is():
+    before = receipt_samples.unworded(receipt_samples.by_hand("hi-IN"))
+    assert shown(before)["facts"][2][1] == "Paid back by hand"
+    assert shown(before)["rows"][-1][0] == ["Adjustment"]
+    own = receipt_samples.receipt(
+        locale="hi-IN", items=[{"name": "Adjustment", "quantity": 1, "amount": 100}]
+    )
+    assert shown(own)["rows"][0][0] == ["Adjustment"]

@@ -9,7 +9,7 @@ import pytest
 
 from counterfoil.documents.receipt_xlsx import render
 from counterfoil.domain.receipt import Receipt
-from receipt_samples import TRADER, receipt, samples
+from receipt_samples import TRADER, by_hand, receipt, samples
 
 NS = {"m": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
 
@@ -32,6 +32,12 @@ def test_a_refund_says_when_it_went_back_and_how_much():
     assert ["Refunded on", "14 November 2026"] in said
     assert ["Total refunded", 2203.0] in said
     assert not any(row and row[0] in {"Paid on", "Total"} for row in said)
+
+
+def test_what_we_say_ourselves_is_said_in_the_receipts_language():
+    said = rows(by_hand("hi-IN"))
+    assert ["भुगतान का तरीका", "सीधे लौटाया गया"] in said
+    assert [row for row in said if row[:1] == ["समायोजन"]]
 
 
 def test_an_invoice_has_what_rule_46_asks_for():

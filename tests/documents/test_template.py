@@ -85,13 +85,14 @@ def test_an_error_says_where_it_is():
 
 
 def test_a_template_draws_what_it_has_a_beginning_of():
-    both = {"main.typ": b"Hello", "main.html": b"<p>", "logo.svg": b"<svg/>"}
+    both = {"main.typ": b"Hello", "main.html": b"<p>", "mail.html": b"<p>", "logo.svg": b"<svg/>"}
     assert {main: part.main for main, part in template.parts(both).items()} == {
         "main.typ": "main.typ",
         "main.html": "main.html",
+        "mail.html": "mail.html",
     }
     assert list(template.parts({"main.html": b"<p>"})) == ["main.html"]
     with pytest.raises(
-        TemplateError, match=r"has a main\.typ for the PDF, a main\.html for the page, or both"
+        TemplateError, match=r"has a main\.typ for the PDF, a main\.html for the page, a mail\.html"
     ):
         template.parts({"logo.svg": b"<svg/>"})

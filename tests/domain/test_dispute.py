@@ -52,6 +52,8 @@ def opened(gateway: str = "stripe", **changes: Any) -> Dispute:
         refundable=False,
         submissions=0,
         submissions_before=0,
+        asked_round=0,
+        decided_round=0,
         held=0,
         withdrawn=0,
         reinstated=0,
@@ -208,6 +210,81 @@ def test_reason_and_phase_are_kept_and_the_opening_is_the_earliest_that_was_told
         assert dispute.opened_at == NOW - timedelta(days=1)
 
 
+TAKEN_TWICE, BACK_TWICE = told(Kind.DISPUTE_WITHDRAWN, 6000), told(Kind.DISPUTE_REINSTATED, 6000)
+APPEALED = told(
+    Kind.DISPUTE_OPEN,
+    respond_by=LATER,
+    gateway_status="appeal_needs_response",
+    reason="fraudulent",
+    phase="appeal",
+)
+LOOKED_INTO = told(
+    Kind.DISPUTE_UNDER_REVIEW, respond_by=LATER, gateway_status="appeal_under_review", phase="appeal"
+)
+FIRST = (ASKED, TAKEN, REVIEW, WON, BACK)
+
+
+@pytest.mark.parametrize(
+    ("then", "state", "holds", "lost"),
+    [
+        ((TAKEN_TWICE,), "under_review", 3000, 0),
+        ((TAKEN_TWICE, APPEALED), "needs_response", 3000, 0),
+        ((TAKEN_TWICE, APPEALED, LOOKED_INTO), "under_review", 3000, 0),
+        ((TAKEN_TWICE, LOST), "lost", 3000, 3000),
+        ((TAKEN_TWICE, BACK_TWICE), "won", 0, 0),
+        ((APPEALED,), "won", 0, 0),  # the gateway took nothing for it
+    ],
+)
+def test_a_dispute_that_was_won_is_open_and_held_again_where_its_money_is_taken_again(
+    then: tuple[Report, ...], state: str, holds: int, lost: int
+):
+    for order in permutations((*FIRST[2:], *then)):
+        dispute = hear(*FIRST[:2], *order)
+        assert (dispute.state, dispute.held, dispute.lost) == (state, holds, lost), [r.kind for r in order]
+
+
+def test_of_two_verdicts_the_one_stands_that_the_money_follows():
+    for order in permutations((ASKED, TAKEN, LOST, WON)):
+        assert (hear(*order).state, hear(*order).held) == ("lost", 3000)
+    for order in permutations((ASKED, TAKEN, LOST, WON, BACK)):
+        assert (hear(*order).state, hear(*order).held, hear(*order).lost) == ("won", 0, 0)
+
+
+def test_a_part_that_was_kept_of_a_dispute_that_was_won_is_no_other_round():
+    part = told(Kind.DISPUTE_REINSTATED, 1000)
+    assert (hear(ASKED, TAKEN, WON, part).state, hear(ASKED, TAKEN, WON, part).held) == ("won", 0)
+
+
+PRE_ARBITRATION = told(
+    Kind.DISPUTE_OPEN, respond_by=LATER, gateway_status="open", reason="fraudulent", phase="pre_arbitration"
+)
+THERE_TOO = told(Kind.DISPUTE_WON, phase="pre_arbitration")
+DEDUCTED = (
+    told(Kind.DISPUTE_LOST, phase="arbitration"),
+    told(Kind.DISPUTE_WITHDRAWN, phase="arbitration"),
+)
+
+
+@pytest.mark.parametrize(
+    ("then", "state", "holds"),
+    [
+        ((PRE_ARBITRATION,), "needs_response", 3000),
+        ((PRE_ARBITRATION, THERE_TOO), "won", 0),
+        ((PRE_ARBITRATION, *DEDUCTED), "lost", 3000),
+    ],
+)
+def test_a_dispute_at_razorpay_that_was_won_is_open_and_held_again_in_a_later_phase(
+    then: tuple[Report, ...], state: str, holds: int
+):
+    first = (
+        told(Kind.DISPUTE_UNDER_REVIEW, respond_by=DUE, phase="chargeback"),
+        told(Kind.DISPUTE_WON, phase="chargeback"),
+    )
+    for order in permutations((*first, *then)):
+        dispute = hear(*order, gateway="razorpay")
+        assert (dispute.state, dispute.held) == (state, holds), [r.kind for r in order]
+
+
 @pytest.mark.parametrize(
     ("gateway", "reports", "told_to_a_person"),
     [
@@ -233,7 +310,10 @@ def test_a_movement_of_money_alone_is_a_dispute_that_holds_its_amount():
     assert (hear(TAKEN).state, hear(TAKEN).held) == ("needs_response", 3000)
 
 
-EVERYTHING = (INQUIRY, CLOSED, ASKED, TAKEN, REVIEW, ASKED_AGAIN, WON, BACK, LOST)
+EVERYTHING = (
+    *(INQUIRY, CLOSED, ASKED, TAKEN, REVIEW, ASKED_AGAIN, WON, BACK, LOST),
+    *(TAKEN_TWICE, BACK_TWICE, APPEALED, PRE_ARBITRATION, THERE_TOO),
+)
 
 
 @given(

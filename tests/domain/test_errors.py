@@ -32,6 +32,7 @@ MADE: dict[str, CounterfoilError] = {
     "TooSlowError": errors.TooSlowError("The body did not arrive."),
     "RateLimitedError": errors.RateLimitedError("Ten a second are allowed."),
     "DatabaseAwayError": errors.DatabaseAwayError("The database cannot be reached."),
+    "DocumentsAwayError": errors.DocumentsAwayError("No space left on device"),
     "SigningAwayError": errors.SigningAwayError(),
     "ConfigurationError": errors.ConfigurationError("COUNTERFOIL_MODE is missing."),
 }

@@ -139,6 +139,7 @@ def test_a_captured_part_and_a_discount_are_taxed_for_what_they_are():
 def test_what_was_taken_beyond_the_items_is_a_line_without_tax():
     tea, more = domain.lines([{"name": "Tea", "amount": 1_050, "tax_rate": 500}], 1_500, "Order", HALVES)
     assert (tea.amount, more.description, more.amount, more.taxes) == (1_050, "Adjustment", 450, ())
+    assert (tea.word, more.word) == (None, "adjustment")
 
 
 def test_a_part_beyond_the_whole_is_a_line_of_its_own():

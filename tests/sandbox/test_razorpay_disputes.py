@@ -280,5 +280,14 @@ def test_a_dispute_that_is_over_stays_over(shop):
     with pytest.raises(ControlError, match="status is one of"):
         moved(shop, dispute, "forgotten")
     moved(shop, dispute, "won")
-    with pytest.raises(ControlError, match="is over: won"):
-        moved(shop, dispute, "lost")
+    for status, how in (("lost", {}), ("open", {}), ("open", {"phase": "retrieval"})):
+        with pytest.raises(ControlError, match="is over: won"):
+            moved(shop, dispute, status, **how)
+
+
+def test_what_was_won_may_be_asked_again_in_a_later_phase(shop):
+    _, dispute = disputed(shop)
+    moved(shop, dispute, "won")
+    again = moved(shop, dispute, "open", phase="pre_arbitration")
+    assert (again["status"], again["phase"]) == ("open", "pre_arbitration")
+    assert moved(shop, dispute, "lost")["amount_deducted"] == dispute["amount"]

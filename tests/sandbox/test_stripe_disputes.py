@@ -204,6 +204,21 @@ def test_a_dispute_that_is_closed_is_lost_for_good(merchant):
         act(merchant, "dispute_status", dispute=dispute.id, status="won")
 
 
+def test_what_was_won_and_is_appealed_takes_its_money_once_more(merchant):
+    _, dispute = disputed(merchant)
+    rows = []
+    for status in ("won", "appeal_needs_response", "appeal_under_review", "won", "needs_response", "lost"):
+        act(merchant, "dispute_status", dispute=dispute.id, status=status)
+        rows.append([row.amount for row in again(merchant, dispute).balance_transactions])
+    assert rows[0] == [-10000, 10000]
+    assert rows[1] == rows[2] == [-10000, 10000, -10000]
+    assert rows[3] == [-10000, 10000, -10000, 10000]
+    assert rows[4] == rows[5] == [-10000, 10000, -10000, 10000, -10000]
+    assert money(merchant) == (10000, 0, 10000, 0)
+    with pytest.raises(ControlError, match="is over: lost"):
+        act(merchant, "dispute_status", dispute=dispute.id, status="needs_response")
+
+
 def test_what_nobody_answers_ends_by_itself(merchant, sandbox):
     ends = {}
     for method in ("pm_card_createDispute", "pm_card_createDisputeInquiry"):

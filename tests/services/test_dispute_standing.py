@@ -99,6 +99,45 @@ STORIES: dict[str, tuple[str, Story, str, int, dict[str, int]]] = {
         0,
         {"gateway_balance": 10_000, "sales": -10_000},
     ),
+    "stripe, won, and taken again": (
+        "stripe",
+        lambda of: [
+            captured(of),
+            stripe(of, "created", "under_review", balance_transactions=[TAKEN]),
+            stripe(of, "closed", "won", balance_transactions=[TAKEN]),
+            stripe(of, "funds_reinstated", "won", balance_transactions=[TAKEN, BACK]),
+            stripe(of, "funds_withdrawn", "under_review", balance_transactions=[TAKEN, BACK]),
+        ],
+        "under_review",
+        3_000,
+        {"gateway_balance": 7_000, "sales": -10_000, "disputes_held": 3_000},
+    ),
+    "stripe, won twice": (
+        "stripe",
+        lambda of: [
+            captured(of),
+            stripe(of, "funds_reinstated", "won", balance_transactions=[TAKEN, BACK]),
+            stripe(of, "funds_withdrawn", "under_review", balance_transactions=[TAKEN, BACK, TAKEN]),
+            stripe(of, "closed", "won", balance_transactions=[TAKEN, BACK, TAKEN]),
+            stripe(of, "funds_reinstated", "won", balance_transactions=[TAKEN, BACK, TAKEN]),
+        ],
+        "won",
+        0,
+        {"gateway_balance": 10_000, "sales": -10_000},
+    ),
+    "razorpay, won, and then lost in arbitration": (
+        "razorpay",
+        lambda of: [
+            captured(of),
+            razorpay(of, "under_review", "under_review", phase="chargeback"),
+            razorpay(of, "action_required", "open", phase="pre_arbitration", respond_by=LATE),
+            razorpay(of, "won", "won", phase="pre_arbitration"),
+            razorpay(of, "action_required", "open", phase="arbitration", respond_by=LATE + 86_400),
+        ],
+        "needs_response",
+        3_000,
+        {"gateway_balance": 10_000, "sales": -10_000},
+    ),
     "razorpay, lost": (
         "razorpay",
         lambda of: [
@@ -274,6 +313,32 @@ async def test_won_and_lost_of_one_dispute_keeps_the_money_and_calls_a_person(ct
     assert (now.disputes[0].state, now.charges[0].disputed_held) == ("lost", 3_000)
     sentence = await builders.one(ctx, "SELECT sentence FROM exceptions WHERE kind = 'dispute_contradiction'")
     assert sentence == f"dp_{of.ref} is reported as lost and won, which cannot both be true."
+
+
+async def test_a_dispute_that_was_won_and_is_lost_on_appeal_is_a_loss_in_whatever_order_it_is_told(
+    ctx: Context,
+):
+    ends = []
+    for order in permutations(range(4)):
+        family = await owed(ctx, "stripe")
+        of = family.attempts[0]
+        story = [
+            captured(of),
+            stripe(of, "closed", "won", balance_transactions=[TAKEN, BACK]),
+            stripe(of, "funds_withdrawn", "appeal_under_review", balance_transactions=[TAKEN, BACK]),
+            stripe(of, "closed", "lost", balance_transactions=[TAKEN, BACK, TAKEN]),
+        ]
+        await builders.told(ctx, "stripe", *(story[n] for n in order))
+        now = await builders.family_of(ctx, family.payment.id)
+        dispute, charge = now.disputes[0], now.charges[0]
+        ends.append((dispute.state, dispute.lost, charge.disputed_held))
+        assert await books(ctx, family.payment.id) == {
+            "gateway_balance": 7_000,
+            "sales": -10_000,
+            "dispute_losses": 3_000,
+        }, order
+    assert set(ends) == {("lost", 3_000, 3_000)}
+    assert await checking.check(ctx) == []
 
 
 async def test_an_appeal_calls_a_person(ctx: Context):

@@ -576,6 +576,47 @@ def test_a_dispute_that_ended_otherwise_ends_an_answer_that_is_not_known(service
     )
 
 
+@pytest.mark.parametrize("gateway", GATEWAYS)
+def test_what_was_won_and_is_asked_again_is_held_again_and_never_promised_twice(
+    service: Service, gateway: str
+):
+    service.change_settings({"refundProcessing": {"refundApprovalRequired": True}})
+    payment = paid(service, gateway)
+    one = dispute(service, payment, amount=5_000)
+    status(service, one, "won")
+    until(service, one, "won")
+    refund = f"/api/payments/{payment['id']}/refund"
+    wanted = service.post(refund, {"amount": 6_000, "reason": "requested_by_customer"})
+    assert (wanted.status, shares(service, payment)) == (201, (4_000, 0, 6_000, 0))
+    again = {"stripe": ("appeal_under_review", {}), "razorpay": ("open", {"phase": "pre_arbitration"})}
+    status(service, one, again[gateway][0], **again[gateway][1])
+    now = until(service, one, {"stripe": "under_review", "razorpay": "needs_response"}[gateway])
+    if gateway == "stripe":
+        service.eventually(lambda: hear(service) or shares(service, payment)[3] == 5_000)
+    assert (now["amount_held"], now["open"]) == (5_000, True)
+    assert service.payment(payment["id"])["refunds"][0]["status"] == "cancelled"
+    assert shares(service, payment) == (5_000, 0, 0, 5_000)
+    refused = service.post(refund, {"amount": 5_001, "reason": "requested_by_customer"})
+    assert (refused.status, refused.json["refundable"]) == (422, 5_000)
+    is_sound(service)
+    status(service, one, "won")
+    until(service, one, "won")
+    service.eventually(lambda: hear(service) or shares(service, payment) == (10_000, 0, 0, 0))
+    is_sound(service)
+
+
+def shares(service: Service, payment: Any) -> tuple[int, int, int, int]:
+    """What of the captured money is refundable, refunded, reserved and held by disputes: never more than all of it."""
+    [row] = service.rows(
+        "SELECT captured, refunded_seen, reserved, disputed_held FROM charges WHERE payment_id = $1",
+        payment["id"],
+    )
+    refundable = service.payment(payment["id"])["refundable"]
+    parts = (refundable, row["refunded_seen"], row["reserved"], row["disputed_held"])
+    assert sum(parts) <= row["captured"]
+    return parts
+
+
 def test_a_refund_that_waits_for_approval_is_void_when_a_dispute_takes_its_money(service: Service):
     service.change_settings({"refundProcessing": {"refundApprovalRequired": True}})
     payment = paid(service, "stripe")

@@ -1,11 +1,13 @@
 """The doctor says what is well, what is not, and what to mend."""
 
+import errno
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from counterfoil.documents import warden
 from counterfoil.services import delivering
 from counterfoil.services import endpoints as making
 from counterfoil.services.endpoints import NewEndpoint
@@ -40,9 +42,30 @@ def test_a_service_that_is_well_has_nothing_to_mend(service: Service, key_file: 
     service.change_settings({"productionSettings": {"failedPaymentNotification": False}})
     findings = looked_at(service, key_file)
     assert {finding.state for finding in findings.values()} == {"ok"}
-    assert {"key file", "database", "clock", "worker", "gateway stripe", "gateway razorpay", "inbox"} <= set(
-        findings
-    )
+    looked = {
+        "key file",
+        "database",
+        "clock",
+        "worker",
+        "gateway stripe",
+        "gateway razorpay",
+        "inbox",
+        "documents",
+    }
+    assert looked <= set(findings)
+
+
+def test_a_machine_that_starts_no_process_for_documents_is_named_with_its_reason(
+    service: Service, key_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(warden.subprocess, "Popen", refused)
+    found = looked_at(service, key_file)["documents"]
+    assert found.state == "fail"
+    assert "Resource temporarily unavailable" in found.sentence
+    assert "space for temporary files" in found.mend
 
 
 @pytest.mark.parametrize(

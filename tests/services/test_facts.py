@@ -519,6 +519,48 @@ async def test_more_given_back_than_was_taken_is_kept_and_calls_a_person(ctx: Co
     assert await exceptions(ctx) == ["over_refunded", "refund_outside", "refund_outside"]
 
 
+async def settle_all(ctx: Context) -> None:
+    """A person settles whatever waits."""
+    async with ctx.db.transaction() as conn:
+        await conn.execute(
+            "UPDATE exceptions SET resolved_at = $1, resolved_by = 'key_1', note = 'done' WHERE resolved_at IS NULL",
+            ctx.now(),
+        )
+
+
+async def test_what_a_person_settled_is_told_again_where_more_is_given_back_and_not_where_it_is_read_again(
+    ctx: Context,
+):
+    family = await builders.owed(ctx)
+    attempt = family.attempts[0]
+    charged, over = (
+        builders.event("charge.succeeded", builders.charge(attempt, "ch_1")),
+        builders.event("refund.created", builders.refund(attempt, "re_1", "ch_1", 11_000)),
+    )
+    await builders.told(ctx, "stripe", charged, over)
+    await settle_all(ctx)
+    await builders.told(ctx, "stripe", {**over, "id": "evt_again"}, {**charged, "id": "evt_as_well"})
+    open_now = "SELECT kind, sentence FROM exceptions WHERE resolved_at IS NULL ORDER BY kind"
+    assert await builders.rows(ctx, open_now) == []
+    more = builders.event("refund.created", builders.refund(attempt, "re_2", "ch_1", 500))
+    await builders.told(ctx, "stripe", more)
+    told = [(row["kind"], row["sentence"]) for row in await builders.rows(ctx, open_now)]
+    assert told == [
+        ("over_refunded", "More was given back on ch_1 than it took, by 15.00 USD."),
+        ("refund_outside", "re_2 gave 5.00 USD back, and nobody asked for that here."),
+    ]
+
+
+async def test_a_surplus_that_was_settled_is_not_told_again_however_its_payment_fares(ctx: Context):
+    now = await fenced(ctx, "failed")
+    await settle_all(ctx)
+    async with ctx.db.transaction() as conn:
+        await conn.execute("UPDATE payments SET status = 'cancelled' WHERE id = $1", now.payment.id)
+    again = builders.razorpay_payment(now.attempts[0], "pay_1", "captured") | {"fee": 236}
+    await builders.told(ctx, "razorpay", builders.razorpay_event("payment.captured", payment=again))
+    assert await exceptions(ctx) == ["surplus_capture"]
+
+
 async def test_the_refund_of_a_hold_moves_no_money(ctx: Context):
     family = await builders.owed(ctx, "razorpay")
     held = builders.razorpay_payment(family.attempts[0], "pay_1", "refunded", captured=False)

@@ -1,7 +1,7 @@
 """Receipts on their way: by themselves and by hand, with the PDF or without, once each, and what came of it."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -218,20 +218,109 @@ class Broken(Renderer):
         raise OSError("no process can be started")
 
 
+@contextmanager
+def drawn_by(service: Service, renderer: Renderer) -> Iterator[None]:
+    before = service.context.renderer
+    object.__setattr__(service.context, "renderer", renderer)
+    try:
+        yield
+    finally:
+        object.__setattr__(service.context, "renderer", before)
+        renderer.close()
+
+
 def test_a_pdf_that_cannot_be_drawn_never_holds_up_the_mail(service, box):
     payment = paid(service)
-    rendering = service.context.renderer
-    object.__setattr__(service.context, "renderer", Broken())
-    try:
+    with drawn_by(service, Broken()):
         send_due(service)
-    finally:
-        object.__setattr__(service.context, "renderer", rendering)
     [mail], shown = box.mails, receipt(service, payment)
     assert (pdfs(mail), "attached" in text(mail)) == ([], False)
     assert shown["verify_url"] in text(mail)
     opened = service.rows("SELECT kind, sentence FROM exceptions WHERE payment_id = $1", payment["id"])
     assert [row["kind"] for row in opened] == ["receipt_not_drawn"]
     assert "no process can be started" in opened[0]["sentence"]
+
+
+TEMPLATES = "/api/payments/receipts/templates"
+LOOK = """<h1>Kaveri</h1>{% for said in mail.paragraphs %}<p>{{ said }}</p>{% endfor %}
+<a href="{{ mail.link }}">{{ mail.button }}</a>{% if receipt.buyer.name == "Nobody" %}{{ receipt.nothing }}{% endif %}"""
+
+
+@pytest.fixture
+def look(service: Service) -> Iterator[str]:
+    """A template of the merchant's own that draws mails, published and chosen for all receipts."""
+    name = f"look-{service.context.new_id('receipt')[-8:]}"
+    bring(service, name, LOOK)
+    service.change_settings({"receiptGeneration": {"customTemplates": [{"template": name}]}})
+    yield name
+    service.change_settings({"receiptGeneration": {"customTemplates": []}})
+
+
+def bring(service: Service, name: str, source: str) -> None:
+    added = service.post(TEMPLATES, {"name": name, "files": {"mail.html": source}})
+    assert added.status == 201, added
+    assert service.post(f"{TEMPLATES}/{name}/publish", {}).status == 200
+
+
+def html(mail: Any) -> str:
+    return mail.get_body(("html",)).get_content()
+
+
+def test_a_mail_has_the_merchants_own_look_beside_our_words_and_the_pdf(service, box, look):
+    payment = paid(service)
+    send_due(service)
+    [mail], shown = box.mails, receipt(service, payment)
+    assert shown["template"] == f"{look}@1"
+    assert html(mail).startswith("<!doctype html>")
+    assert "<h1>Kaveri</h1><p>Thank you. Your shop has received your payment of $100.00" in html(mail)
+    assert "is attached as a PDF" in html(mail)
+    assert f'<a href="{shown["verify_url"]}">Receipt {shown["number"]}</a>' in html(mail)
+    assert "Kaveri" not in text(mail)
+    assert shown["verify_url"] in text(mail)
+    assert pdfs(mail)[0][1].startswith(b"%PDF-")
+
+
+def test_a_mail_keeps_the_version_its_receipt_was_issued_with(service, box, look):
+    paid(service)
+    bring(service, look, "<p>Second</p>")
+    send_due(service)
+    assert "<h1>Kaveri</h1>" in html(box.mails[0])
+
+
+def test_a_look_that_fails_is_replaced_by_ours_and_calls_a_person(service, box, look):
+    payment = paid(service, customer={"email": ANNA, "name": "Nobody"}, email=None)
+    send_due(service)
+    [mail] = box.mails
+    assert "Kaveri" not in html(mail)
+    assert receipt(service, payment)["verify_url"] in html(mail)
+    assert pdfs(mail)[0][1].startswith(b"%PDF-")
+    [told] = service.rows("SELECT sentence FROM exceptions WHERE subject = $1", f"{look}@1")
+    assert "there is no nothing here" in told["sentence"]
+
+
+def test_a_look_that_breaks_otherwise_holds_nothing_up_either(service, box, look):
+    class Torn(Renderer):
+        async def page(self, *_: Any, **__: Any) -> str:
+            raise RuntimeError("a pipe was torn")
+
+    payment = paid(service)
+    with drawn_by(service, Torn()):
+        send_due(service)
+    [mail] = box.mails
+    assert "Kaveri" not in html(mail)
+    [told] = service.rows("SELECT sentence FROM exceptions WHERE payment_id = $1", payment["id"])
+    assert (
+        "without the merchant's own look, in which it could not be drawn: a pipe was torn."
+        in told["sentence"]
+    )
+
+
+def test_the_merchants_own_look_says_whether_the_pdf_is_there(service, box, look):
+    paid(service)
+    with drawn_by(service, Broken()):
+        send_due(service)
+    [mail] = box.mails
+    assert (pdfs(mail), "attached" in html(mail), "<h1>Kaveri</h1>" in html(mail)) == ([], False, True)
 
 
 @pytest.mark.parametrize("commit", range(1, 6))

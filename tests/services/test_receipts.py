@@ -222,7 +222,7 @@ def test_a_refund_that_has_not_arrived_has_no_receipt_and_it_says_why(service):
 
 def test_a_refund_paid_back_by_hand_names_its_evidence_and_no_card(service):
     service.sandbox.control("POST", "stripe/refunds", {"course": "failing", "seconds": 60, "times": 1})
-    payment = paid(service)
+    payment = paid(service, customer={"name": "आशा", "locale": "hi-IN"})
     failed = refunded(service, payment)
     service.advance(7 * 3600)
     service.run(refunding.look_after(service.context, payment["id"], failed["id"]))
@@ -233,7 +233,8 @@ def test_a_refund_paid_back_by_hand_names_its_evidence_and_no_card(service):
     shown = of_refund(service, by_hand).json
     assert (shown["method"], shown["references"]["evidence"]) == ("Paid back by hand", "UTR 4711")
     page = of_refund(service, by_hand, format="html").body.decode()
-    assert "Evidence" in page
+    assert "प्रमाण" in page
+    assert "सीधे लौटाया गया" in page
     assert "••••" not in page
 
 

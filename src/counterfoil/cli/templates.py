@@ -142,7 +142,11 @@ def withdraw(name: str, as_json: bool) -> None:
     "--kind", type=click.Choice([kind.value for kind in Kind]), default="payment", show_default=True
 )
 @click.option("--language", default="en-IN", show_default=True, help="Of the made-up data.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="preview.pdf, where left out.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="preview.pdf or preview.html, where left out.",
+)
 def preview(
     template: str,
     version: int | None,
@@ -175,7 +179,7 @@ def preview(
     async def act(ctx: Context) -> bytes:
         return await previews.preview(ctx, operator(ctx), ask)
 
-    path = out or Path(f"preview.{format_}")
+    path = out or Path("preview.pdf" if format_ == "pdf" else "preview.html")
     path.write_bytes(in_house(act))
     by = f"the folder {folder.absolute()}" if folder else template + (f"@{version}" if version else "")
     click.echo(f"{path}: as {by} draws it.")

@@ -1,4 +1,7 @@
-"""A pool of worker processes that make documents: warm ones for our own pages, and one of its own for each template."""
+"""A pool of worker processes that make documents: warm ones for our own pages, and one of its own for each template.
+
+Whatever is asked for raises DocumentsAwayError where no worker can be started, and the log says why.
+"""
 
 import asyncio
 import hashlib
@@ -10,19 +13,23 @@ from functools import partial
 from threading import Lock
 from typing import Final, TypeVar
 
+import structlog
 from cryptography.x509 import Certificate
 
-from counterfoil.documents import receipt_html, receipt_pdf
+from counterfoil.documents import receipt_html, receipt_mails, receipt_pdf
 from counterfoil.documents.receipt_signing import Signer, Verdict
-from counterfoil.documents.template import Template
+from counterfoil.documents.template import MAIL, Template
 from counterfoil.documents.typesetting import Job
-from counterfoil.documents.warden import THEIRS, Worker
+from counterfoil.documents.warden import THEIRS, Limits, Worker
+from counterfoil.domain.errors import DocumentsAwayError
 from counterfoil.domain.receipt import Receipt
 
 T = TypeVar("T")
 
 # Workers that stay for templates of operators, each for one template alone. More templates in use begin anew each time.
 OWN_TEMPLATES: Final = 4
+
+log = structlog.get_logger()
 
 
 class Renderer:
@@ -45,9 +52,9 @@ class Renderer:
         work = partial(self._pdf, receipt, template=template, signer=signer)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def page(self, receipt: Receipt, template: Template) -> str:
-        """The receipt as a page of an operator's own. Raises TemplateError."""
-        work = partial(self._page, receipt, template)
+    async def page(self, receipt: Receipt, template: Template, *, attached: bool = True) -> str:
+        """The receipt as a page or a mail of an operator's own; `attached`: that mail has the PDF. Raises TemplateError."""
+        work = partial(self._page, receipt, template, attached=attached)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def document(self, job: Job) -> bytes:
@@ -57,6 +64,10 @@ class Renderer:
     async def verdict(self, pdf: bytes, known: Collection[Certificate]) -> Verdict:
         """What the signature on a file that somebody sent is worth: read in a worker that is then ended."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _verdict, pdf, tuple(known))
+
+    async def ready(self) -> None:
+        """Nothing, where a worker can be started now."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, _ready)
 
     def close(self) -> None:
         """End all workers; what is under way is finished first, what waits is not begun."""
@@ -69,8 +80,10 @@ class Renderer:
         made = self._by(template, lambda worker: worker.pdf(job))
         return signer.sign(made) if signer else made
 
-    def _page(self, receipt: Receipt, template: Template) -> str:
+    def _page(self, receipt: Receipt, template: Template, *, attached: bool) -> str:
         given = receipt_html.given(receipt)
+        if template.main == MAIL:
+            given["mail"] = receipt_mails.given(receipt, attached=attached)
         return self._by(template, lambda worker: worker.page(template.main, given))
 
     def _by(self, template: Template | None, act: Callable[[Worker], T]) -> T:
@@ -89,7 +102,7 @@ class Renderer:
         if kept and not kept.usable:  # the system may end any process
             kept.close()
             kept = None
-        return kept or Worker(template)
+        return kept or _start(template)
 
     def _give_back(self, worker: Worker, template: Template | None) -> None:
         """Keep the worker for the same template, where it may still be used; the one that waited longest makes room."""
@@ -106,13 +119,25 @@ class Renderer:
             old.close()
 
 
+def _start(template: Template | None = None, limits: Limits | None = None) -> Worker:
+    try:
+        return Worker(template, limits)
+    except OSError as refused:  # no room for its files, or for another process
+        log.warning("no process for documents can be started", because=str(refused))
+        raise DocumentsAwayError(str(refused)) from refused
+
+
+def _ready() -> None:
+    _start().close()
+
+
 def _document(job: Job) -> bytes:
-    with Worker() as worker:
+    with _start() as worker:
         return worker.pdf(job)
 
 
 def _verdict(pdf: bytes, known: Collection[Certificate]) -> Verdict:
-    with Worker(limits=THEIRS) as worker:
+    with _start(limits=THEIRS) as worker:
         return worker.verdict(pdf, known)
 
 

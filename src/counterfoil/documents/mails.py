@@ -191,8 +191,11 @@ def message(
     link: str | None,
     at: datetime,
     attached: Attached | None = None,
+    page: str | None = None,
 ) -> EmailMessage:
     """The mail, as plain text and as HTML. `id_` is in its Message-ID, so that one that came twice is known for one.
+
+    `page` is HTML of the merchant's own, in place of ours.
 
     Raises ValueError where an address is none.
     """
@@ -205,7 +208,7 @@ def message(
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday notice answers
     button = (said.button, link) if link else None
     mail.set_content(_text(said, button), cte="quoted-printable")
-    mail.add_alternative(_html(said, button), subtype="html", cte="quoted-printable")
+    mail.add_alternative(page or _html(said, button), subtype="html", cte="quoted-printable")
     if attached:
         mail.add_attachment(attached.pdf, maintype="application", subtype="pdf", filename=attached.name)
     mail["Content-Language"] = said.language  # of all parts: to add one would move it

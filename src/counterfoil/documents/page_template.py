@@ -1,4 +1,4 @@
-"""An operator's own page: HTML with placeholders, loops over what is given, and conditions. Nothing else is understood.
+"""An operator's own page, or mail: HTML with placeholders, loops over what is given, and conditions. Nothing else is understood.
 
 It is written in the part of Jinja's language that can only say what it was given: {{ shown.number }}, {% for line in
 shown.rows %}, {% if shown.void %}. Nothing is called, set, imported or filtered, and every value is escaped. What comes
@@ -16,11 +16,12 @@ from jinja2.exceptions import TemplateError as JinjaError
 from jinja2.runtime import LoopContext
 
 from counterfoil.documents import markup
-from counterfoil.documents.template import TemplateError
+from counterfoil.documents.template import MAIL, TemplateError
 
 MAX_SOURCE: Final = 256 * 1024  # bytes: ten times a long page; as many take half a second to read
 MAX_CHARS: Final = 4 * 1024 * 1024  # of the finished page: a receipt of a thousand lines takes a tenth
 NAMES: Final = frozenset({"receipt", "shown", "files", "qr", "loop"})
+OF_MAIL: Final = frozenset({"mail"})  # what the mail says by itself, and its link
 # What a template may show of the files beside it, as data within the page.
 MEDIA: Final[Mapping[str, str]] = {
     ".png": "image/png",
@@ -133,19 +134,20 @@ def _read(name: str, source: bytes) -> None:
 
 def _look_through(name: str, tree: nodes.Template) -> None:
     targets = {target.name for loop in tree.find_all(nodes.For) for target in _names(loop.target)}
+    known = NAMES | OF_MAIL if name == MAIL else NAMES
     for node in tree.find_all(nodes.Node):
-        if fault := _fault(node, targets):
+        if fault := _fault(node, known, targets):
             raise TemplateError(fault, file=name, line=node.lineno)
 
 
-def _fault(node: nodes.Node, targets: set[str]) -> str | None:
+def _fault(node: nodes.Node, known: frozenset[str], targets: set[str]) -> str | None:
     if not isinstance(node, _ALLOWED):
         what = type(node).__name__.lower()
         return f"{what} is not understood: only placeholders, loops over given lists and conditions are"
     if isinstance(node, nodes.For) and (node.recursive or not isinstance(node.iter, _GIVEN)):
         return "a loop goes over a given list"
-    if isinstance(node, nodes.Name) and node.name not in NAMES | targets:
-        return f"there is no {node.name}; there are {', '.join(sorted(NAMES))}"
+    if isinstance(node, nodes.Name) and node.name not in known | targets:
+        return f"there is no {node.name}; there are {', '.join(sorted(known))}"
     return None
 
 

@@ -11,8 +11,13 @@ MEDIA_TYPE = "application/json"
 
 
 def document(receipt: Receipt) -> dict[str, Any]:
-    """Every field of the model by its name, and the sums that follow from it. Times are RFC 3339 in UTC."""
+    """Every field of the model by its name, and the sums that follow from it. Times are RFC 3339 in UTC.
+
+    What is said in words of ours is in English, as data is: by which word people read it is left out.
+    """
     values: dict[str, Any] = msgspec.to_builtins(receipt)
+    for worded, word in ((values, "method_word"), *((line, "word") for line in values["lines"])):
+        del worded[word]
     return values | {
         "object": "receipt",
         "taxable": receipt.taxable,

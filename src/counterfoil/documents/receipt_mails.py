@@ -1,7 +1,7 @@
 """What a mail that brings a receipt says, in every language that receipts are written in."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from counterfoil.documents import receipt_dates, receipt_money, receipt_words
 from counterfoil.documents.mails import SANDBOX, Words, one_line
@@ -88,6 +88,17 @@ def words(receipt: Receipt, *, attached: bool) -> Words:
     subject = f"{SANDBOX if receipt.sandbox else ''}{said.subject.format_map(facts)}"
     button = "{title} {number}".format_map(facts)
     return Words(subject, (moved.format_map(facts), how.format_map(facts)), button, language)
+
+
+def given(receipt: Receipt, *, attached: bool) -> dict[str, Any]:
+    """The same, and the link, for an operator's own mail."""
+    said = words(receipt, attached=attached)
+    return {
+        "subject": said.subject,
+        "paragraphs": list(said.paragraphs),
+        "button": said.button,
+        "link": receipt.verify_url or "#",  # only what was made up has none
+    }
 
 
 def _facts(receipt: Receipt) -> dict[str, str]:

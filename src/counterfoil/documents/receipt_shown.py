@@ -13,7 +13,7 @@ import segno
 
 from counterfoil.documents import receipt_dates, receipt_india, receipt_money
 from counterfoil.documents.fonts import families
-from counterfoil.documents.receipt_words import RIGHT_TO_LEFT, language, named, words
+from counterfoil.documents.receipt_words import RIGHT_TO_LEFT, language, named, ours, words
 from counterfoil.domain.receipt import INDIA, Kind, Line, Party, Receipt, Tax
 
 _LETTER: Final = frozenset({"US", "CA", "MX", "CL", "CO", "PH"})  # where paper is not A4
@@ -147,7 +147,7 @@ def _facts(receipt: Receipt) -> list[list[str]]:
             said[moved_on(receipt)],
             f"{_day(receipt)} · {_isolated(receipt_dates.time(receipt.paid_at, zone))}",
         ],
-        [said["method"], _clean(receipt.method)],
+        [said["method"], _clean(ours(said, receipt.method_word, receipt.method))],
     ]
     if receipt.place_of_supply:
         facts.append([said["place_of_supply"], receipt_india.state(receipt.place_of_supply)])
@@ -179,7 +179,7 @@ def _columns(receipt: Receipt) -> list[Shown]:
 def _row(receipt: Receipt, line: Line) -> list[list[str]]:
     """A line's cells; a cell is what it says, and perhaps what it adds in small."""
     name, quantity, amount = (
-        [breakable(line.description)],
+        [breakable(ours(words(receipt.locale), line.word, line.description))],
         [str(line.quantity)],
         [_plain(receipt, line.amount)],
     )

@@ -8,7 +8,7 @@ import xlsxwriter
 
 from counterfoil.documents import receipt_dates, receipt_india
 from counterfoil.documents.receipt_shown import moved_on, rate, total
-from counterfoil.documents.receipt_words import named, words
+from counterfoil.documents.receipt_words import named, ours, words
 from counterfoil.documents.xlsx import MEDIA_TYPE, OPTIONS, pattern
 from counterfoil.domain.receipt import Kind, Line, Party, Receipt, money
 
@@ -77,7 +77,7 @@ class _Sheet:
         receipt = self._receipt
         yield "issued", receipt_dates.day(receipt.issued_at, receipt.zone, receipt.locale)
         yield moved_on(receipt), receipt_dates.day(receipt.paid_at, receipt.zone, receipt.locale)
-        yield "method", receipt.method
+        yield "method", ours(self._said, receipt.method_word, receipt.method)
         if receipt.place_of_supply:
             yield "place_of_supply", receipt_india.state(receipt.place_of_supply)
         if receipt.kind is Kind.INVOICE:
@@ -90,7 +90,7 @@ class _Sheet:
         taxed = [said["taxable"], said["rate"], *self._taxes] if self._taxes else []
         self._texts([*names, *taxed], self._bold)
         for line in self._receipt.lines:
-            self._text(0, line.description)
+            self._text(0, ours(said, line.word, line.description))
             self._text(1, line.hsn or "")
             self._sheet.write_number(self._row, 2, line.quantity, self._count)
             self._figure(3, line.unit)

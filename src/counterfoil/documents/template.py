@@ -14,6 +14,7 @@ MAX_FILES: Final = 32
 MAX_BYTES: Final = 8 * 1024 * 1024  # a logo and a family of fonts; all files together
 PDF: Final = "main.typ"  # what sets the PDF
 PAGE: Final = "main.html"  # what makes the page
+MAIL: Final = "mail.html"  # what makes the HTML part of the mail: a page is too much for most mail programs
 NAME: Final = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}/){0,3}[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -69,7 +70,9 @@ def read(folder: Path) -> dict[str, bytes]:
 
 def parts(files: Mapping[str, bytes]) -> dict[str, Template]:
     """What these files can draw, by the file it is begun with. Raises TemplateError where that is nothing."""
-    made = {main: Template(files, main) for main in (PDF, PAGE) if main in files}
+    made = {main: Template(files, main) for main in (PDF, PAGE, MAIL) if main in files}
     if not made:
-        raise TemplateError(f"a template has a {PDF} for the PDF, a {PAGE} for the page, or both")
+        raise TemplateError(
+            f"a template has a {PDF} for the PDF, a {PAGE} for the page, a {MAIL} for the mail, or several of them"
+        )
     return made

@@ -10,6 +10,10 @@ Where it stands, by what the gateway names it (gateways 1.7 and 2.5):
 
 The rank is nearly the same everywhere. Stripe closes inquiries only, and one that becomes a dispute afterwards is one:
 there closed stands below what follows it. A bank that asks again after a review is told by its later deadline.
+
+A verdict need not be the last. Razorpay names the round (its phase): one that was asked about in a later round than the
+last that was decided is open again. Stripe names an appeal, but not what the verdict on it is about: there the money tells,
+which goes out once more than it came back. Where both won and lost were said, the money decides once it has moved.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +37,12 @@ class DisputeState(StrEnum):
 
 
 OPEN: Final = frozenset({DisputeState.INQUIRY, DisputeState.NEEDS_RESPONSE, DisputeState.UNDER_REVIEW})
+ENDS: Final = frozenset(DisputeState) - OPEN
+
+# How far it has gone, by the names of both gateways; a verdict does not say what it is about.
+PHASES: Final = ("fraud", "retrieval", "inquiry", "chargeback", "pre_arbitration", "arbitration", "appeal")
+# Rounds after the first, by Razorpay's phases; each ends with a verdict of its own.
+ROUNDS: Final[Mapping[str, int]] = {"pre_arbitration": 1, "arbitration": 2}
 
 RANK: Final = tuple(DisputeState)
 # Gateways whose rank is another.
@@ -133,7 +143,8 @@ class Dispute:
     """One dispute of one charge, as its gateway has it, and what we answer. Amounts are minor units of `currency`.
 
     held is what may not be refunded now; withdrawn and reinstated what the gateway took out of our balance for it and
-    gave back. `respond_by` is the latest deadline that was named; up to `answered_until` the bank has its answer.
+    gave back, each time it did. `respond_by` is the latest deadline that was named; up to `answered_until` the bank has its
+    answer. The rounds are the latest that was asked about, and the latest that was decided.
     """
 
     id: str
@@ -154,6 +165,8 @@ class Dispute:
     refundable: bool  # as an inquiry it leaves the charge refundable
     submissions: int  # how often the gateway says that it had evidence
     submissions_before: int  # and had had when we last began to send ours
+    asked_round: int
+    decided_round: int
     held: int
     withdrawn: int
     reinstated: int
@@ -175,6 +188,11 @@ class Dispute:
     def taken(self) -> int:
         """What the gateway keeps of our balance for it."""
         return self.withdrawn - self.reinstated
+
+    @property
+    def is_taken_again(self) -> bool:
+        """Whether the gateway keeps what it had given back: it took more, in all, than is asked."""
+        return self.withdrawn > self.amount and self.taken > 0
 
     @property
     def waits_for_us(self) -> bool:
@@ -207,6 +225,7 @@ def weigh(dispute: Dispute, known: Sequence[Fact]) -> Dispute:
 def _heard(dispute: Dispute, told: Report) -> Dispute:
     """What a fact is not kept twice for: the deadline may be put off, and an inquiry become refundable."""
     by, count = told.detail.get("respond_by"), told.detail.get("evidence_count")
+    round_, says = ROUNDS.get(str(told.detail.get("phase")), 0), SAYS.get(told.kind)
     deadline = datetime.fromtimestamp(by, UTC) if isinstance(by, int) else None
     leaves_refundable = told.kind is Kind.DISPUTE_INQUIRY and told.detail.get("refundable") is True
     return replace(
@@ -215,6 +234,9 @@ def _heard(dispute: Dispute, told: Report) -> Dispute:
         answered_until=_latest(dispute.answered_until, deadline if under_review(told) else None),
         refundable=dispute.refundable or leaves_refundable,
         submissions=max(dispute.submissions, count if isinstance(count, int) else 0),
+        phase=_furthest(dispute.phase, told.detail.get("phase")),
+        asked_round=max(dispute.asked_round, round_ if says in OPEN else 0),
+        decided_round=max(dispute.decided_round, round_ if says in ENDS else 0),
         opened_at=min(dispute.opened_at, told.at or dispute.opened_at),
     )
 
@@ -236,7 +258,7 @@ def _moved(dispute: Dispute, said: Sequence[Fact]) -> Dispute:
 
 
 def _stands(dispute: Dispute, said: Sequence[Fact]) -> Dispute:
-    """The highest state that was said, with the amount and words of who said it."""
+    """The highest state that was said, with the amount and reason of who said it."""
     rank = RANKS.get(dispute.gateway, RANK)
     telling = sorted(
         (fact for fact in said if fact.kind in SAYS),
@@ -244,18 +266,27 @@ def _stands(dispute: Dispute, said: Sequence[Fact]) -> Dispute:
     )
     if not telling:
         return dispute
-    state, words = SAYS[telling[-1].kind], dict[str, Any]()
-    for fact in telling:
-        words |= {name: fact.detail.get(name) for name in ("reason", "phase") if fact.detail.get(name)}
+    reasons = [fact.detail["reason"] for fact in telling if fact.detail.get("reason")]
     after = replace(
         dispute,
-        state=state,
+        state=SAYS[telling[-1].kind],
         amount=telling[-1].amount,
-        reason=words.get("reason"),
-        phase=words.get("phase"),
+        reason=reasons[-1] if reasons else None,
     )
-    again = state is DisputeState.UNDER_REVIEW and _asks_again(after)
-    return replace(after, state=DisputeState.NEEDS_RESPONSE) if again else after
+    return replace(after, state=_beyond(after, frozenset(SAYS[fact.kind] for fact in telling)))
+
+
+def _beyond(dispute: Dispute, said: frozenset[DisputeState]) -> DisputeState:
+    """Where the dispute stands where the highest that was said is not the last: another round, or the other verdict."""
+    state = dispute.state
+    if {DisputeState.WON, DisputeState.LOST} <= said and dispute.withdrawn:
+        state = DisputeState.LOST if dispute.taken > 0 else DisputeState.WON
+    if state is DisputeState.UNDER_REVIEW and _asks_again(dispute):
+        return DisputeState.NEEDS_RESPONSE
+    open_again = dispute.is_taken_again or dispute.asked_round > dispute.decided_round
+    if state in {DisputeState.WON, DisputeState.CLOSED} and open_again:
+        return DisputeState.UNDER_REVIEW if dispute.is_answered else DisputeState.NEEDS_RESPONSE
+    return state
 
 
 def _asks_again(dispute: Dispute) -> bool:
@@ -307,6 +338,11 @@ def seen(verb: Verb, dispute: Dispute, reports: Iterable[Report]) -> bool | None
     if counted or any(map(under_review, told)):
         return True
     return False if states - OPEN else None
+
+
+def _furthest(*phases: object) -> str | None:
+    known = [phase for phase in PHASES if phase in phases]
+    return known[-1] if known else None
 
 
 def _later(moment: datetime | None, than: datetime | None) -> bool:

@@ -21,6 +21,7 @@ CounterfoilError             carries its Problem and the facts, writes its own s
 ├── NoGatewayError           nothing is configured that could take this payment
 ├── GatewayAwayError         those that could do not answer now
 ├── DatabaseAwayError        the database cannot be reached now
+├── DocumentsAwayError       no process that draws documents can be started now
 ├── SigningAwayError         a receipt is to be signed, or its signature judged, and this cannot be done now
 └── ConfigurationError       the service cannot start like this
 """
@@ -150,6 +151,12 @@ class Problem(ProblemType, Enum):
     RATE_LIMITED = ProblemType("rate_limited", 429, "Too many requests", "Wait as Retry-After says.")
     DATABASE_AWAY = ProblemType(
         "database_away", 503, "The database cannot be reached", "Nothing was lost; send it again in a moment."
+    )
+    DOCUMENTS_AWAY = ProblemType(
+        "documents_away",
+        503,
+        "Documents cannot be drawn now",
+        "Have the operator free memory, processes and space for temporary files, as `counterfoil doctor` says; send it again then.",
     )
     SIGNING_AWAY = ProblemType(
         "signing_away",
@@ -303,6 +310,18 @@ class RateLimitedError(CounterfoilError):
 
 class DatabaseAwayError(CounterfoilError):
     problem = Problem.DATABASE_AWAY
+
+
+class DocumentsAwayError(CounterfoilError):
+    """`reason` is what the system said: told to operators alone, by the log and the doctor."""
+
+    problem = Problem.DOCUMENTS_AWAY
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "Documents are drawn by a process of their own, and none can be started here now; what is stored is as it was."
+        )
+        self.reason = reason
 
 
 class SigningAwayError(CounterfoilError):

@@ -20,7 +20,12 @@ BASIS: Final = 10_000  # a rate is in basis points: 1800 is 18 %
 INDIA: Final = "IN"
 ABROAD: Final = "96"  # the place of supply of what leaves India, in the numbering of its states
 GSTIN: Final = re.compile(r"[0-9]{2}[A-Z]{4}[0-9A-Z]{9}")  # it begins with its state
-ROUNDING: Final = "Adjustment"  # what was taken beyond the items
+# What we say ourselves, as data has it, and by which word of documents/receipt_words.py people read it.
+ROUNDING: Final = ("Adjustment", "adjustment")  # what was taken beyond the items
+BY_HAND: Final = (
+    "Paid back by hand",
+    "by_hand",
+)  # past the gateway; its evidence stands among the references
 
 
 class Kind(StrEnum):
@@ -60,7 +65,8 @@ class Tax:
 class Line:
     """What was bought. `amount` is all of the line, taxes included: `taxable` and the taxes add up to it.
 
-    `unit` is what one of them came to, rounded where the amount does not divide by the quantity.
+    `unit` is what one of them came to, rounded where the amount does not divide by the quantity. `word` is what the
+    description is, where it is ours; receipts of before have none, and are read as they were.
     """
 
     description: str
@@ -70,6 +76,7 @@ class Line:
     hsn: str | None = None
     taxable: int
     taxes: tuple[Tax, ...] = ()
+    word: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,7 @@ class Receipt:
     total: int
     paid_at: datetime  # of a refund: when it arrived
     method: str  # as people say it: "Visa •••• 4242"
+    method_word: str | None = None  # as a line's
     refunds: tuple[Refunded, ...] = ()
     fees: int | None = None  # what the gateway kept; None where it is not shown
     references: Mapping[str, str] = field(default_factory=dict)
@@ -158,17 +166,17 @@ def lines(
     asked = [_quantity(item) * int(item["amount"]) for item in bought]
     taken = share(total, asked) if sum(asked) > total else asked
     made = [_line(item, amount, rates) for item, amount in zip(bought, taken, strict=True)]
-    made = made or [_plain(description, total)]
+    made = made or [_plain(description, amount=total)]
     missing = total - sum(line.amount for line in made)
-    return tuple([*made, _plain(ROUNDING, missing)] if missing else made)
+    return tuple([*made, _plain(*ROUNDING, amount=missing)] if missing else made)
 
 
 def _quantity(item: Mapping[str, Any]) -> int:
     return int(item.get("quantity") or 1)
 
 
-def _plain(description: str, amount: int) -> Line:
-    return Line(description=description, quantity=1, unit=amount, amount=amount, taxable=amount)
+def _plain(description: str, word: str | None = None, *, amount: int) -> Line:
+    return Line(description=description, quantity=1, unit=amount, amount=amount, taxable=amount, word=word)
 
 
 def _line(item: Mapping[str, Any], amount: int, rates: Mapping[str, int]) -> Line:
@@ -206,7 +214,7 @@ def part_of(
     there = min(amount, sum(left.amount for _, left in bought))
     taken = share(there, [left.amount for _, left in bought])
     cut = [_cut(line, left, part) for (line, left), part in zip(bought, taken, strict=True) if part]
-    return tuple([*cut, _plain(description, amount - there)] if there < amount else cut)
+    return tuple([*cut, _plain(description, amount=amount - there)] if there < amount else cut)
 
 
 def _left(whole: Iterable[Line], gone: Iterable[Line]) -> list[tuple[Line, Line]]:

@@ -17,6 +17,7 @@ from counterfoil.services.dispute_standing import DEADLINE
 from counterfoil.services.exceptions import call_a_person
 from counterfoil.store import disputes, payments
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.payments import Family
 
 # Before the deadline: a week, to gather what only people have; two days and one, in case nobody did; and when it is
@@ -63,7 +64,9 @@ async def _alarm(ctx: Context, conn: Connection, family: Family, dispute: Disput
         deadline = f"{dispute.respond_by:%Y-%m-%dT%H:%MZ}" if dispute.respond_by else "no deadline"
         subject = f"{dispute.id}/{deadline}/{due_alarms(dispute, now)}"
         sentence = say(dispute, now)
-        await call_a_person(ctx, conn, family.payment, kind=DEADLINE, subject=subject, sentence=sentence)
+        await call_a_person(
+            ctx, conn, family.payment, kind=DEADLINE, subject=subject, sentence=sentence, again=Again.NEVER
+        )
         await mailing.tell_dispute(ctx, conn, family.payment, subject)
     await disputes.plan(conn, dispute.id, next_look(dispute, now))
 

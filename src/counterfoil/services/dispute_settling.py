@@ -16,6 +16,7 @@ from counterfoil.services.exceptions import call_a_person
 from counterfoil.services.facts import DisagreementError
 from counterfoil.store import calls, disputes, payments
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.facts import Source
 from counterfoil.store.payments import Family
 
@@ -43,7 +44,13 @@ async def _learn(
         return await facts.apply(ctx, conn, family, read.reports, source)
     except DisagreementError as lie:
         await call_a_person(
-            ctx, conn, family.payment, kind="gateway_contradicts", subject=dispute.id, sentence=str(lie)
+            ctx,
+            conn,
+            family.payment,
+            kind="gateway_contradicts",
+            subject=dispute.id,
+            sentence=str(lie),
+            again=Again.IF_NEWS,
         )
         return None
 

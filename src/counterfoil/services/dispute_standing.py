@@ -21,6 +21,7 @@ from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
 from counterfoil.store import disputes, exceptions, ledger
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.payments import Family
 
 # The exceptions that wait until the bank has its answer.
@@ -71,6 +72,8 @@ def _new(ctx: Context, family: Family, charge: Charge, report: Report, at: datet
         refundable=False,
         submissions=0,
         submissions_before=0,
+        asked_round=0,
+        decided_round=0,
         held=0,
         withdrawn=0,
         reinstated=0,
@@ -119,12 +122,24 @@ async def _report(ctx: Context, conn: Connection, family: Family, dispute: Dispu
     if report.detail.get("phase") == APPEAL:
         sentence = f"There is an appeal about {dispute.ref}: answer it in the gateway's own dashboard."
         await call_a_person(
-            ctx, conn, family.payment, kind="dispute_appeal", subject=dispute.id, sentence=sentence
+            ctx,
+            conn,
+            family.payment,
+            kind="dispute_appeal",
+            subject=dispute.id,
+            sentence=sentence,
+            again=Again.IF_NEWS,
         )
     if pair := rules.contradiction(dispute, family.facts):
         sentence = f"{dispute.ref} is reported as {pair}, which cannot both be true."
         await call_a_person(
-            ctx, conn, family.payment, kind="dispute_contradiction", subject=dispute.id, sentence=sentence
+            ctx,
+            conn,
+            family.payment,
+            kind="dispute_contradiction",
+            subject=dispute.id,
+            sentence=sentence,
+            again=Again.IF_NEWS,
         )
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from cryptography.x509 import Certificate
 
 from counterfoil.domain.endpoint import Endpoint
-from counterfoil.domain.errors import ConfigurationError, CounterfoilError
+from counterfoil.domain.errors import ConfigurationError, CounterfoilError, DocumentsAwayError
 from counterfoil.gateways.base import Accepted, Gateway, Outcome, Refused
 from counterfoil.services import accounts, signing, silence
 from counterfoil.services.context import Context
@@ -45,7 +45,18 @@ class Finding:
 async def examine(ctx: Context, settings: Settings, key_file: Path) -> list[Finding]:
     """All findings. A check that breaks is itself a finding."""
     findings = [_key_file(key_file, settings), *_addresses(settings)]
-    for check in (_database, _gateways, _environment, _inbox, _silence, _lists, _mails, _endpoints, _signing):
+    for check in (
+        _database,
+        _gateways,
+        _environment,
+        _inbox,
+        _silence,
+        _lists,
+        _mails,
+        _endpoints,
+        _documents,
+        _signing,
+    ):
         try:
             findings += await check(ctx, settings)
         except CounterfoilError as error:
@@ -240,6 +251,16 @@ def _endpoint(row: Endpoint) -> Finding | None:
         mend = f"See what it answers with `counterfoil endpoints test {row.id}`."
         return Finding(name, "warn", sentence, mend)
     return None
+
+
+async def _documents(ctx: Context, _settings: Settings) -> list[Finding]:
+    """Whether a process that draws receipts can be started, here and now."""
+    try:
+        await ctx.renderer.ready()
+    except DocumentsAwayError as away:
+        mend = "Free memory, processes and space for temporary files; HTML, Excel, CSV and JSON go on until then."
+        return [Finding("documents", "fail", f"No PDF can be drawn: {away.reason}.", mend)]
+    return [Finding("documents", "ok", "PDFs can be drawn.")]
 
 
 async def _signing(ctx: Context, _settings: Settings) -> list[Finding]:

@@ -11,13 +11,20 @@ from counterfoil.services.caller import Caller
 from counterfoil.services.context import Context
 from counterfoil.store import exceptions
 from counterfoil.store.database import Connection
-from counterfoil.store.exceptions import Exceptional
+from counterfoil.store.exceptions import Again, Exceptional
 
 
 async def call_a_person(
-    ctx: Context, conn: Connection, payment: Payment, *, kind: str, subject: str, sentence: str
+    ctx: Context,
+    conn: Connection,
+    payment: Payment,
+    *,
+    kind: str,
+    subject: str,
+    sentence: str,
+    again: Again = Again.ALWAYS,
 ) -> None:
-    """Open an exception on a payment, once for this kind and subject."""
+    """Open an exception on a payment, where none of this kind and subject is open; `again` says of settled ones."""
     await _open(
         ctx,
         conn,
@@ -27,13 +34,22 @@ async def call_a_person(
         kind=kind,
         subject=subject,
         sentence=sentence,
+        again=again,
     )
 
 
 async def call_a_person_about_account(
-    ctx: Context, conn: Connection, *, merchant_id: str, mode: str, kind: str, subject: str, sentence: str
+    ctx: Context,
+    conn: Connection,
+    *,
+    merchant_id: str,
+    mode: str,
+    kind: str,
+    subject: str,
+    sentence: str,
+    again: Again = Again.ALWAYS,
 ) -> None:
-    """Open an exception on what is no payment (a gateway account, an endpoint), once for this kind and subject."""
+    """Open an exception on what is no payment (a gateway account, an endpoint), as `call_a_person` does."""
     await _open(
         ctx,
         conn,
@@ -43,6 +59,7 @@ async def call_a_person_about_account(
         kind=kind,
         subject=subject,
         sentence=sentence,
+        again=again,
     )
 
 
@@ -56,8 +73,9 @@ async def _open(
     kind: str,
     subject: str,
     sentence: str,
+    again: Again,
 ) -> None:
-    """Open it and publish it, where it was not opened before."""
+    """Open it and publish it, where it is not open."""
     one = Exceptional(
         id=ctx.new_id("exception"),
         merchant_id=merchant_id,
@@ -68,7 +86,7 @@ async def _open(
         sentence=sentence,
         opened_at=ctx.now(),
     )
-    if await exceptions.insert(conn, one):
+    if await exceptions.insert(conn, one, again):
         await publishing.publish(
             ctx,
             conn,

@@ -11,6 +11,7 @@ from counterfoil.domain import ledger as books
 from counterfoil.domain.attempt import Attempt, disagreement
 from counterfoil.domain.charge import Charge, ChargeState, Figures, contradictions, described, weigh
 from counterfoil.domain.fact import Fact, Kind, Report
+from counterfoil.domain.money import Money
 from counterfoil.domain.payment import Status, winner_charge
 from counterfoil.domain.surplus import may_pay
 from counterfoil.services import dispute_standing, refund_standing, standing
@@ -18,6 +19,7 @@ from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
 from counterfoil.store import facts, ledger, payments
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.facts import Source
 from counterfoil.store.payments import Family
 
@@ -255,21 +257,29 @@ async def _post(
 
 
 async def _report(ctx: Context, conn: Connection, family: Family, charge: Charge) -> None:
-    """Open an exception for what cannot be right and what the service will not decide alone."""
+    """Open an exception for what cannot be right and what the service will not decide alone.
+
+    At every telling of any fact: a surplus is one for good, however its payment fares afterwards.
+    """
     said = [
         fact.kind for fact in family.facts if fact.charge_ref == charge.ref and fact.kind.noun == "charge"
     ]
     sentences = [
-        ("contradiction", f"{charge.ref} is reported as {pair}, which cannot both be true.")
+        ("contradiction", Again.IF_NEWS, f"{charge.ref} is reported as {pair}, which cannot both be true.")
         for pair in contradictions(said)
     ]
     if charge.surplus:
-        sentences.append(("surplus_capture", _taken_too_much(family, charge)))
-    if charge.captured - charge.refunded_seen - charge.disputed_held - charge.reserved < 0:
+        sentences.append(("surplus_capture", Again.NEVER, _taken_too_much(family, charge)))
+    over = charge.refunded_seen + charge.disputed_held + charge.reserved - charge.captured
+    if over > 0:
         also = " or is disputed" if charge.disputed_held else ""
-        sentences.append(("over_refunded", f"More was given back{also} on {charge.ref} than it took."))
-    for kind, sentence in sentences:
-        await call_a_person(ctx, conn, family.payment, kind=kind, subject=charge.id, sentence=sentence)
+        much = Money(over, charge.currency)
+        told = f"More was given back{also} on {charge.ref} than it took, by {much}."
+        sentences.append(("over_refunded", Again.IF_NEWS, told))
+    for kind, again, sentence in sentences:
+        await call_a_person(
+            ctx, conn, family.payment, kind=kind, subject=charge.id, sentence=sentence, again=again
+        )
 
 
 def _taken_too_much(family: Family, charge: Charge) -> str:

@@ -23,6 +23,7 @@ from counterfoil.services.exceptions import call_a_person
 from counterfoil.services.facts import DisagreementError
 from counterfoil.store import accounts, audit, inbox, payments, queue
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.facts import Source
 from counterfoil.store.inbox import Delivery, Filter, Letter
 
@@ -215,7 +216,13 @@ async def _learn(ctx: Context, conn: Connection, letter: Letter, event: Event) -
         family = await facts.apply(ctx, conn, family, reports, Source(kind="webhook", id=letter.id))
     except DisagreementError as lie:
         await call_a_person(
-            ctx, conn, family.payment, kind="webhook_contradicts", subject=letter.id, sentence=str(lie)
+            ctx,
+            conn,
+            family.payment,
+            kind="webhook_contradicts",
+            subject=letter.id,
+            sentence=str(lie),
+            again=Again.IF_NEWS,
         )
         return await _park(ctx, conn, letter, event, str(lie), payment_id=payment_id)
     if settling.is_due(ctx, family):

@@ -31,7 +31,6 @@ from counterfoil.store.receipts import Issued
 # The series of each kind, where the settings name none.
 PREFIXES: Final[Mapping[Kind, str]] = {Kind.PAYMENT: "R", Kind.REFUND: "RF", Kind.INVOICE: "INV"}
 RUPEE: Final = "INR"
-BY_HAND: Final = "Paid back by hand"  # past the gateway; its evidence stands among the references
 
 log = structlog.get_logger()
 
@@ -240,6 +239,7 @@ def compose(
         whole = _sold(family, charge, standing) or lines
         gone = _gone_back(family, charge, standing)
         lines = domain.part_of(whole, refund.amount, f"Refund: {title}", gone)
+    method, word = _method(charge, refund)
     made = Receipt(
         id=ctx.new_id("receipt"),
         kind=kind,
@@ -254,7 +254,8 @@ def compose(
         taxes=domain.totals(lines),
         total=sum(line.amount for line in lines),
         paid_at=(refund.ended_at or ctx.now()) if refund else charge.made_at,
-        method=_method(charge, refund),
+        method=method,
+        method_word=word,
         fees=_fee(document, charge) if refund is None else None,
         references=_references(family, charge, refund),
         notes=_notes(document),
@@ -282,9 +283,10 @@ def _lines(issued: Issued) -> tuple[Line, ...]:
     return msgspec.convert(issued.document["lines"], tuple[Line, ...])
 
 
-def _method(charge: Charge, refund: Refund | None) -> str:
+def _method(charge: Charge, refund: Refund | None) -> tuple[str, str | None]:
+    """How the money moved, and the word for it where it is ours."""
     by_hand = refund is not None and refund.method is Method.MANUAL
-    return BY_HAND if by_hand else domain.method_of(charge.detail)
+    return domain.BY_HAND if by_hand else (domain.method_of(charge.detail), None)
 
 
 def seller_of(document: Mapping[str, Any]) -> Party:

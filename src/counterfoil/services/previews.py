@@ -27,7 +27,9 @@ class Ask:
 
 
 async def preview(ctx: Context, caller: Caller, ask: Ask) -> bytes:
-    """The document. Raises InvalidRequestError with the line and the reason where the template cannot draw it."""
+    """The document. Raises InvalidRequestError with the line and the reason where the template cannot draw it, and
+    DocumentsAwayError where that cannot be tried now.
+    """
     if ask.files is None:
         _, files = await templates.files(ctx, caller, ask.name, ask.version)
     else:

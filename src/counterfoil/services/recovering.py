@@ -35,6 +35,7 @@ from counterfoil.services.facts import DisagreementError
 from counterfoil.store import inbox as stored_inbox
 from counterfoil.store import payments, queue, recovery
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.facts import Source
 from counterfoil.store.inbox import RECOVERED, Delivery
 from counterfoil.store.payments import Family
@@ -252,7 +253,13 @@ async def _call(ctx: Context, conn: Connection, family: Family, found: Found, wh
     subject = found.refs[0]
     sentence = f"{subject} on the gateway's own list: {why}"
     await call_a_person(
-        ctx, conn, family.payment, kind="gateway_contradicts", subject=subject, sentence=sentence
+        ctx,
+        conn,
+        family.payment,
+        kind="gateway_contradicts",
+        subject=subject,
+        sentence=sentence,
+        again=Again.IF_NEWS,
     )
 
 

@@ -32,6 +32,7 @@ from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
 from counterfoil.store import refunds
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.payments import Family
 
 # What is with the gateway is asked about after a quarter of an hour and then ever less often; what has succeeded a few
@@ -250,7 +251,13 @@ async def _go_on(ctx: Context, conn: Connection, family: Family, refund: Refund,
         changes |= {"next_check_at": None}
     if sentence := _contradiction(refund, said):
         await call_a_person(
-            ctx, conn, family.payment, kind="refund_contradicts", subject=refund.id, sentence=sentence
+            ctx,
+            conn,
+            family.payment,
+            kind="refund_contradicts",
+            subject=refund.id,
+            sentence=sentence,
+            again=Again.IF_NEWS,
         )
     family = await write(ctx, conn, family, refund, **changes)
     if state is State.FAILED and refund.state is not State.FAILED and refund.source is not Source.GATEWAY:

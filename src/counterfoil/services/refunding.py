@@ -36,6 +36,7 @@ from counterfoil.services.facts import DisagreementError
 from counterfoil.store import payments, refunds
 from counterfoil.store.calls import CallInFlightError
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.facts import Source as Heard
 from counterfoil.store.payments import Family
 
@@ -448,6 +449,7 @@ async def _ask_gateway(ctx: Context, refund: Refund) -> None:
                     kind="gateway_contradicts",
                     subject=refund.id,
                     sentence=str(lie),
+                    again=Again.IF_NEWS,
                 )
         now_stands = family.refund(refund.id)
         if now_stands.state is refund.state:

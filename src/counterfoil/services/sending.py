@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -26,7 +26,7 @@ from counterfoil.domain.receipt import Receipt
 from counterfoil.domain.refund import Method, Refund
 from counterfoil.domain.refund import State as RefundState
 from counterfoil.postman import TOTAL_S, Server
-from counterfoil.services import deadlines, delivering, mailing, receipts, views
+from counterfoil.services import deadlines, delivering, mailing, receipts, templates, views
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person, call_a_person_about_account
 from counterfoil.store import endpoints, mails, payments, refunds
@@ -56,11 +56,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a mail is to say: its words, and the link and the file that go with them, where there are such."""
+    """What a mail is to say: its words, and the link and the file that go with them, where there are such.
+
+    `page` is the merchant's own HTML of it; None where ours stands there.
+    """
 
     words: Words
     link: str | None = None
     attached: Attached | None = None
+    page: str | None = None
 
 
 async def due_mails(ctx: Context) -> bool:
@@ -138,6 +142,7 @@ async def _bring(ctx: Context, mail: Mail, said: Said) -> Came:
             link=said.link,
             at=ctx.now(),
             attached=said.attached,
+            page=said.page,
         )
         password = ctx.vault.open(smtp.password, PASSWORD_PLACE) if smtp.password else None
     except ValueError as bad:
@@ -161,7 +166,7 @@ async def _fail(ctx: Context, mail: Mail, outcome: str, came: Came) -> None:
         of_payment = mail.kind != mailing.ENDPOINT_DISABLED
         payment = (await payments.lock(conn, mail.about)).payment if of_payment else None
         await mails.end(conn, mail.id, outcome=outcome, error=came.error, now=ctx.now())
-        said = {
+        said: dict[str, Any] = {
             "kind": "mail_failed",
             "subject": mail.id,
             "sentence": _sentence(mail, came),
@@ -169,7 +174,7 @@ async def _fail(ctx: Context, mail: Mail, outcome: str, came: Came) -> None:
         if payment is not None:
             await call_a_person(ctx, conn, payment, **said)
         else:
-            owner = {"merchant_id": mail.merchant_id, "mode": mail.mode}
+            owner: dict[str, Any] = {"merchant_id": mail.merchant_id, "mode": mail.mode}
             await call_a_person_about_account(ctx, conn, **owner, **said)
 
 
@@ -301,7 +306,7 @@ async def _refund_operators(ctx: Context, mail: Mail) -> Said | None:
 
 
 async def _receipt(ctx: Context, mail: Mail) -> Said | Text | None:
-    """With the PDF, as it is now; by SMS its link alone. None where the receipt is void by now."""
+    """With the PDF, as it is now, in the merchant's own look; by SMS its link alone. None where it is void by now."""
     async with ctx.db.reading() as conn:
         issued = await stored_receipts.get(conn, mailing.receipt_of(mail))
         family = await payments.get(conn, mail.about)
@@ -311,7 +316,9 @@ async def _receipt(ctx: Context, mail: Mail) -> Said | Text | None:
     if mail.channel == mailing.SMS:
         return receipt_texts.text(receipt, receipt.verify_url or "")
     attached = await _drawn(ctx, family.payment, receipt)
-    return Said(receipt_mails.words(receipt, attached=attached is not None), receipt.verify_url, attached)
+    words = receipt_mails.words(receipt, attached=attached is not None)
+    page = await _page(ctx, family.payment, receipt, attached=attached is not None)
+    return Said(words, receipt.verify_url, attached, page)
 
 
 async def _drawn(ctx: Context, payment: Payment, receipt: Receipt) -> Attached | None:
@@ -319,16 +326,29 @@ async def _drawn(ctx: Context, payment: Payment, receipt: Receipt) -> Attached |
     try:
         return Attached(f"{receipt.number}.pdf", await receipts.render(ctx, receipt, "pdf"))
     except Exception as cannot:  # noqa: BLE001  whatever it is: the customer gets the link
-        log.warning("no receipt was drawn", receipt=receipt.id, error=type(cannot).__name__)
-        reason = str(cannot).rstrip(".")
-        sentence = (
-            f"The receipt {receipt.number} was sent without its PDF, which could not be drawn: {reason}."
-        )
-        async with ctx.db.transaction() as conn:
-            await call_a_person(
-                ctx, conn, payment, kind="receipt_not_drawn", subject=receipt.id, sentence=sentence
-            )
+        await _undrawn(ctx, payment, receipt, "its PDF, which", cannot)
         return None
+
+
+async def _page(ctx: Context, payment: Payment, receipt: Receipt, *, attached: bool) -> str | None:
+    """The mail in the merchant's own look; None where it is ours that says it."""
+    try:
+        own = await templates.rendered(ctx, receipt, "mail", attached=attached)
+    except Exception as cannot:  # noqa: BLE001  whatever it is: the customer gets our words
+        await _undrawn(ctx, payment, receipt, "the merchant's own look, in which it", cannot)
+        return None
+    return own.decode() if own else None
+
+
+async def _undrawn(ctx: Context, payment: Payment, receipt: Receipt, without: str, cannot: Exception) -> None:
+    """A person is told of what a customer did not get."""
+    log.warning("no receipt was drawn", receipt=receipt.id, error=type(cannot).__name__)
+    reason = str(cannot).rstrip(".")
+    sentence = f"The receipt {receipt.number} was sent without {without} could not be drawn: {reason}."
+    async with ctx.db.transaction() as conn:
+        await call_a_person(
+            ctx, conn, payment, kind="receipt_not_drawn", subject=receipt.id, sentence=sentence
+        )
 
 
 WRITERS: Final[Mapping[str, Callable[[Context, Mail], Awaitable[Said | Text | None]]]] = {

@@ -31,6 +31,7 @@ from counterfoil.services.facts import DisagreementError
 from counterfoil.store import calls, payments
 from counterfoil.store import facts as stored_facts
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.facts import Source
 from counterfoil.store.payments import Family
 
@@ -112,7 +113,13 @@ async def _look_at(ctx: Context, family: Family, attempt: Attempt) -> Family:
             family = await facts.apply(ctx, conn, family, outcome.reports, source)
         except DisagreementError as lie:
             await call_a_person(
-                ctx, conn, family.payment, kind="gateway_contradicts", subject=attempt.id, sentence=str(lie)
+                ctx,
+                conn,
+                family.payment,
+                kind="gateway_contradicts",
+                subject=attempt.id,
+                sentence=str(lie),
+                again=Again.IF_NEWS,
             )
         for call in family.unsettled:
             if call.attempt_id == attempt.id and call.verb in OF_ATTEMPT:

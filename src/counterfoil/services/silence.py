@@ -11,6 +11,7 @@ from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person_about_account
 from counterfoil.store import exceptions, silence
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.silence import Hearing
 
 KIND: Final = "webhooks_silent"
@@ -59,4 +60,5 @@ async def _call(ctx: Context, conn: Connection, hearing: Hearing) -> None:
         kind=KIND,
         subject=f"{hearing.account_id}/{hearing.untold_since:%Y%m%dT%H%M%S}",
         sentence=sentence(hearing),
+        again=Again.NEVER,
     )

@@ -14,9 +14,15 @@ import structlog
 from counterfoil.documents import page_template, typesetting
 from counterfoil.documents import template as documents
 from counterfoil.documents.receipt_signing import Signer
-from counterfoil.documents.template import PAGE, PDF, Template, TemplateError
+from counterfoil.documents.template import MAIL, PAGE, PDF, Template, TemplateError
 from counterfoil.domain import receipt_sample, receipt_template
-from counterfoil.domain.errors import InvalidRequestError, NotFoundError, NotPermittedError, WrongStateError
+from counterfoil.domain.errors import (
+    DocumentsAwayError,
+    InvalidRequestError,
+    NotFoundError,
+    NotPermittedError,
+    WrongStateError,
+)
 from counterfoil.domain.receipt import Receipt
 from counterfoil.services.auditing import done
 from counterfoil.services.caller import Caller
@@ -26,10 +32,13 @@ from counterfoil.services.records import instant
 from counterfoil.services.shelf import Parts
 from counterfoil.store import receipt_templates as store
 from counterfoil.store.database import Connection
+from counterfoil.store.exceptions import Again
 from counterfoil.store.receipt_templates import Stored, Version
 
 # What each file of a template draws, by the format that is asked for.
-MAINS: Final[Mapping[str, str]] = {"pdf": PDF, "html": PAGE}
+MAINS: Final[Mapping[str, str]] = {"pdf": PDF, "html": PAGE, "mail": MAIL}
+# The PDF goes along, and servers take ten megabytes and more.
+MAIL_BYTES: Final = 1024 * 1024
 
 log = structlog.get_logger()
 
@@ -64,8 +73,8 @@ def _looked_through(files: Mapping[str, bytes]) -> Parts:
     for name, body in files.items():
         if name.endswith(".typ"):
             typesetting.refuse_packages(name, body)
-    if PAGE in made:
-        page_template.check(PAGE, files[PAGE])
+    for page in made.keys() & {PAGE, MAIL}:
+        page_template.check(page, files[page])
     return made
 
 
@@ -124,7 +133,7 @@ async def files(
 async def publish(ctx: Context, caller: Caller, name: str, version: int | None = None) -> dict[str, Any]:
     """Draw new receipts by a version, the newest where none is named: once it has drawn one of every kind.
 
-    Raises InvalidRequestError with the line and the reason where it cannot.
+    Raises InvalidRequestError with the line and the reason where it cannot, DocumentsAwayError where that cannot be seen now.
     """
     _allow(ctx, caller)
     number, brought = await files(ctx, caller, name, version)
@@ -154,7 +163,7 @@ async def withdraw(ctx: Context, caller: Caller, name: str) -> dict[str, Any]:
 async def draw(ctx: Context, parts: Parts, receipt: Receipt, format_: str) -> bytes | None:
     """The receipt as these files draw it; None where they do not draw that format.
 
-    Raises InvalidRequestError with the line and the reason.
+    Raises InvalidRequestError with the line and the reason, DocumentsAwayError where it cannot be tried now.
     """
     template = parts.get(MAINS[format_])
     try:
@@ -164,9 +173,16 @@ async def draw(ctx: Context, parts: Parts, receipt: Receipt, format_: str) -> by
 
 
 async def rendered(
-    ctx: Context, receipt: Receipt, format_: str, signer: Signer | None = None
+    ctx: Context,
+    receipt: Receipt,
+    format_: str,
+    signer: Signer | None = None,
+    *,
+    attached: bool = True,
 ) -> bytes | None:
     """The receipt by the template it was issued with, a PDF signed where there is a signer. None where the built-in look is to draw it.
+
+    `attached`: the PDF goes with the mail that is drawn.
 
     That is so of a void one, which no template may forget to mark; and where the template fails: then a person is called.
     """
@@ -175,12 +191,15 @@ async def rendered(
     try:
         template = (await _parts(ctx, receipt.template)).get(MAINS[format_])
     except (TemplateError, LookupError) as cannot:
-        await _failed(ctx, receipt, cannot)
+        await _failed(ctx, receipt, str(cannot))
         return None
     try:
-        return await _drawn(ctx, template, receipt, signer) if template else None
-    except (TemplateError, OSError) as cannot:  # OSError: no room for its files or its process
-        await _failed(ctx, receipt, cannot)
+        return await _drawn(ctx, template, receipt, signer, attached=attached) if template else None
+    except TemplateError as cannot:
+        await _failed(ctx, receipt, str(cannot))
+        return None
+    except DocumentsAwayError as away:
+        await _call(ctx, receipt, "documents_away", away.reason, Again.ALWAYS)
         return None
 
 
@@ -196,9 +215,21 @@ async def chosen(
     return receipt_template.reference(name, published[name]) if name else None
 
 
-async def _drawn(ctx: Context, template: Template, receipt: Receipt, signer: Signer | None = None) -> bytes:
-    if template.main == PAGE:
-        return (await ctx.renderer.page(receipt, template)).encode()
+async def _drawn(
+    ctx: Context,
+    template: Template,
+    receipt: Receipt,
+    signer: Signer | None = None,
+    *,
+    attached: bool = True,
+) -> bytes:
+    if template.main in {PAGE, MAIL}:
+        page = (await ctx.renderer.page(receipt, template, attached=attached)).encode()
+        if template.main == MAIL and len(page) > MAIL_BYTES:
+            raise TemplateError(
+                f"a mail has at most {MAIL_BYTES // 1024 // 1024} MB, pictures included", file=MAIL
+            )
+        return page
     return await ctx.renderer.pdf(receipt, template=template, signer=signer)
 
 
@@ -213,19 +244,24 @@ async def _parts(ctx: Context, reference: str) -> Parts:
     return made
 
 
-async def _failed(ctx: Context, receipt: Receipt, cannot: Exception) -> None:
-    """Call a person, once for a version."""
+async def _failed(ctx: Context, receipt: Receipt, reason: str) -> None:
+    """Call a person, once for a version: it never changes and its receipts keep it, so nobody can mend it for them."""
     log.warning("a template failed", template=receipt.template, receipt=receipt.id)
-    sentence = f"The template {receipt.template} could not draw {receipt.number}, and the built-in look took its place: {cannot}."
+    await _call(ctx, receipt, "template_failed", reason, Again.NEVER)
+
+
+async def _call(ctx: Context, receipt: Receipt, kind: str, reason: str, again: Again) -> None:
+    sentence = f"The template {receipt.template} could not draw {receipt.number}, and the built-in look took its place: {reason}."
     async with ctx.db.transaction() as conn:
         await call_a_person_about_account(
             ctx,
             conn,
             merchant_id=ctx.merchant_id,
             mode="sandbox" if receipt.sandbox else "live",
-            kind="template_failed",
+            kind=kind,
             subject=receipt.template or "",
             sentence=sentence,
+            again=again,
         )
 
 

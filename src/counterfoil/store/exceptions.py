@@ -1,10 +1,21 @@
-"""Exceptions: what waits for a person, once for each kind and subject, and how it was settled."""
+"""Exceptions: what waits for a person, one at a time for each kind and subject, and how it was settled."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from counterfoil.store.database import Connection
+
+
+class Again(StrEnum):
+    """Whether what a person has settled opens again when it is told again. What ended by itself always does."""
+
+    ALWAYS = "always"  # told only when it happens: each telling is a new happening
+    IF_NEWS = "if_news"  # told at every look: only what says something else than what was settled is one
+    NEVER = (
+        "never"  # told at every look, and of one happening that is named by its subject and cannot come twice
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +40,16 @@ class Exceptional:
 _COLUMNS: Final = ", ".join(Exceptional.__dataclass_fields__)
 
 
-async def insert(conn: Connection, one: Exceptional) -> bool:
-    """Call a person, once for this kind and subject. False where one was called before."""
+async def insert(conn: Connection, one: Exceptional, again: Again = Again.ALWAYS) -> bool:
+    """Call a person. False where one is called already for this kind and subject, or was and it is not to open again."""
     opened = await conn.fetchval(
         """
         INSERT INTO exceptions (id, merchant_id, mode, kind, subject, payment_id, sentence, opened_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (kind, subject) DO NOTHING RETURNING id
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8
+        WHERE $9 = 'always' OR NOT EXISTS (
+            SELECT FROM exceptions
+            WHERE kind = $4 AND subject = $5 AND resolved_by IS NOT NULL AND ($9 = 'never' OR sentence = $7))
+        ON CONFLICT (kind, subject) WHERE resolved_at IS NULL DO NOTHING RETURNING id
         """,
         one.id,
         one.merchant_id,
@@ -44,6 +59,7 @@ async def insert(conn: Connection, one: Exceptional) -> bool:
         one.payment_id,
         one.sentence,
         one.opened_at,
+        again,
     )
     return opened is not None
 

@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -377,6 +378,33 @@ def test_the_money_a_dispute_moved_is_told_in_the_charges_currency_with_the_row_
 def test_a_movement_that_an_event_names_is_told_even_before_its_row_is_there():
     _, moved = of_dispute(read(dispute(), shapes.Dispute), moved=Kind.DISPUTE_WITHDRAWN)
     assert (moved.kind, "settled" in moved.detail) == (Kind.DISPUTE_WITHDRAWN, False)
+
+
+OUT, BACK = balance_row(-3000, currency="usd"), balance_row(3000, currency="usd")
+
+
+@pytest.mark.parametrize(
+    ("rows", "moved", "withdrawn", "reinstated"),
+    [
+        ([OUT], None, 3000, 0),
+        ([OUT, BACK], None, 3000, 3000),
+        ([OUT, BACK, OUT], None, 6000, 3000),
+        ([OUT, BACK], Kind.DISPUTE_WITHDRAWN, 6000, 3000),
+        ([OUT, BACK, OUT], Kind.DISPUTE_WITHDRAWN, 6000, 3000),
+        ([OUT, BACK, OUT], Kind.DISPUTE_REINSTATED, 6000, 6000),
+        ([OUT], Kind.DISPUTE_REINSTATED, 3000, 3000),
+        ([], Kind.DISPUTE_REINSTATED, 0, 3000),
+        ([OUT, balance_row(1000, currency="usd")], None, 3000, 1000),
+        ([balance_row(-2800), BACK, balance_row(-2700)], None, 6000, 3000),
+    ],
+)
+def test_money_that_a_dispute_takes_more_than_once_is_told_as_its_sum(
+    rows: list[dict[str, Any]], moved: Kind | None, withdrawn: int, reinstated: int
+):
+    reports = of_dispute(read(dispute(balance_transactions=rows), shapes.Dispute), moved=moved)
+    told = {report.kind: report.amount.minor for report in reports[1:]}
+    due = {Kind.DISPUTE_WITHDRAWN: withdrawn, Kind.DISPUTE_REINSTATED: reinstated}
+    assert told == {kind: amount for kind, amount in due.items() if amount}
 
 
 def test_a_movement_that_an_event_names_is_told_once():

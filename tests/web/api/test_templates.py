@@ -169,7 +169,10 @@ def test_a_template_that_cannot_draw_is_not_published_and_says_where(
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"logo.svg": "<svg/>"}, "has a main.typ for the PDF, a main.html for the page, or both"),
+        (
+            {"logo.svg": "<svg/>"},
+            "has a main.typ for the PDF, a main.html for the page, a mail.html for the mail",
+        ),
         ({"main.typ": '#import "@preview/x:1.0.0": *'}, "main.typ:1:2: packages cannot be imported"),
         ({"main.html": "{{ x() }}"}, "call is not understood"),
         ({"main.typ": TYP, "../up.typ": ""}, "is no name of a file"),
@@ -298,6 +301,29 @@ def test_a_preview_of_a_payment_is_by_its_own_receipt_that_holds(service: Servic
     assert f"<p>Receipt {own['number']}</p>" in drawn
 
 
+def test_a_mail_is_previewed_with_what_it_says_by_itself(service: Service, name: str):
+    source = "<p>{{ shown.number }}</p>{% for said in mail.paragraphs %}<p>{{ said }}</p>{% endfor %}<a href='{{ mail.link }}'>{{ mail.button }}</a>"
+    (version,) = add(service, name, mail__html=source)["versions"]
+    assert version["draws"] == ["mail"]
+    made = service.post(f"{PATH}/{name}/preview", {"format": "mail", "payment": paid(service)["id"]})
+    assert made.headers["content-type"] == "text/html; charset=utf-8"
+    assert made.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "received your payment of $100.00" in made.body.decode()
+    assert f'<a href="{service.context.public_url}/r/' in made.body.decode()
+    assert publish(service, name)["published"] == 1
+    refused = service.post(
+        f"{PATH}/{name}/preview", {"files": {"main.html": "{{ mail.subject }}"}, "format": "html"}
+    )
+    assert "there is no mail;" in refused.json["detail"]
+
+
+def test_a_mail_that_would_be_refused_for_its_size_is_not_published(service: Service, name: str):
+    picture = {"base64": base64.b64encode(bytes(800_000)).decode()}
+    files = {"mail.html": """<img src='{{ files["logo.png"] }}' alt=''>""", "logo.png": picture}
+    assert service.post(PATH, {"name": name, "files": files}).status == 201
+    assert "a mail has at most 1 MB, pictures included" in publish(service, name, 422)["detail"]
+
+
 def test_a_preview_says_what_is_wrong(service: Service, name: str):
     add(service, name, main__html="<p>\n{{ shown.no }}")
     preview = f"{PATH}/{name}/preview"
@@ -345,9 +371,44 @@ def test_where_a_templates_process_cannot_start_the_built_in_look_takes_its_plac
         service.post(f"{PATH}/{name}-{n}/preview", {})
     monkeypatch.setattr(warden, "_write", full)
     assert "by Kaveri" not in text(receipt(service, mine, "pdf"))
-    subject, sentence = called(service)[-1]
-    assert subject == f"{name}@1"
-    assert "No space left on device" in sentence
+    [told] = service.rows(
+        "SELECT sentence FROM exceptions WHERE kind = 'documents_away' AND subject = $1", f"{name}@1"
+    )
+    assert "No space left on device" in told["sentence"]
+
+
+@pytest.mark.parametrize("place", ["mkdtemp", "Popen"])
+def test_where_no_process_can_start_a_template_is_neither_previewed_nor_published_and_that_is_said(
+    service: Service, name: str, place: str, monkeypatch: pytest.MonkeyPatch
+):
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    add(service, name, main__html=PAGE + name)  # as no other: for those that were drawn a worker waits
+    with monkeypatch.context() as broken:
+        broken.setattr(warden.tempfile if place == "mkdtemp" else warden.subprocess, place, refused)
+        preview = service.post(f"{PATH}/{name}/preview", {"format": "html"})
+        publishing = service.post(f"{PATH}/{name}/publish", {})
+    for told in (preview, publishing):
+        assert (told.status, told.json["code"]) == (503, "documents_away")
+        assert "space for temporary files" in told.json["what_to_do"]
+        assert "No space left" not in told.json["detail"]
+    assert service.get(f"{PATH}/{name}").json["published"] is None
+    assert publish(service, name)["published"] == 1
+
+
+def test_where_no_process_can_start_a_receipt_is_given_in_other_formats_and_as_pdf_says_later(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    path = f"/api/payments/{paid(service)['id']}/receipt"
+    monkeypatch.setattr(warden.Worker, "usable", False)  # none that waits warm is taken
+    monkeypatch.setattr(warden.subprocess, "Popen", refused)
+    told = service.get(path, format="pdf")
+    assert (told.status, told.json["code"]) == (503, "documents_away")
+    assert service.get(path, format="html").status == 200
 
 
 def test_a_void_receipt_is_drawn_by_the_look_that_says_so(service: Service, name: str):

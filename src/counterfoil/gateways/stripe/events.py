@@ -45,7 +45,7 @@ READ: Final[Mapping[str, tuple[Kind, ...]]] = {
     "refund.failed": (Kind.REFUND_FAILED,),
     "charge.dispute.created": (*_DISPUTE, *_DISPUTE_MONEY),
     "charge.dispute.updated": (*_DISPUTE, *_DISPUTE_MONEY, *_DISPUTE_END),
-    "charge.dispute.funds_withdrawn": (*_DISPUTE, Kind.DISPUTE_WITHDRAWN),
+    "charge.dispute.funds_withdrawn": (*_DISPUTE, *_DISPUTE_MONEY, *_DISPUTE_END),
     "charge.dispute.funds_reinstated": (*_DISPUTE, *_DISPUTE_MONEY, *_DISPUTE_END),
     "charge.dispute.closed": (*_DISPUTE_MONEY, *_DISPUTE_END),
     "radar.early_fraud_warning.created": (Kind.WARNING_EARLY_FRAUD,),

@@ -6,7 +6,7 @@ report says; without it that is the object's own time, or none where the object 
 means nothing to us.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -192,24 +192,38 @@ def of_dispute(
 ) -> tuple[Report, ...]:
     """What a dispute says of its state, and of the money it took or gave back.
 
-    The amount is the dispute's own, in the charge's currency, for each of them; the balance rows are in the currency
-    of settlement and go into `detail`. `moved`: a movement that the event names, whether or not its row is there yet.
+    Of money the amount is the sum of all that went that way, in the charge's currency; the last row of the balance, which is
+    in the currency of settlement, goes into `detail`. `moved`: a movement that the event names, whether or not its row is
+    there yet.
     """
-    rows = {Kind.DISPUTE_WITHDRAWN if row.amount < 0 else Kind.DISPUTE_REINSTATED: row for row in
-            dispute.balance_transactions}  # fmt: skip
-    moves = dict.fromkeys((*rows, *([moved] if moved else [])))
+    rows = dispute.balance_transactions
+    out, back = [row for row in rows if row.amount < 0], [row for row in rows if row.amount > 0]
+    # Money goes out and comes back by turns: what is named beside as many of the other kind has no row yet.
+    outs = len(back) + 1 if moved is Kind.DISPUTE_WITHDRAWN else len(out)
+    backs = max(len(out), 1) if moved is Kind.DISPUTE_REINSTATED else len(back)
+    moves = ((Kind.DISPUTE_WITHDRAWN, out, outs), (Kind.DISPUTE_REINSTATED, back, backs))
     return (
-        _of_dispute(dispute, _DISPUTE[dispute.status], at, {}),
-        *(_of_dispute(dispute, kind, at, _moved(rows.get(kind))) for kind in moves),
+        _of_dispute(dispute, _DISPUTE[dispute.status], dispute.amount, at, {}),
+        *(
+            _of_dispute(dispute, kind, _sum(dispute, of_kind, times), at, _moved(of_kind))
+            for kind, of_kind, times in moves
+            if times
+        ),
     )
 
 
-def _of_dispute(dispute: Dispute, kind: Kind, at: datetime | None, detail: Detail) -> Report:
+def _sum(dispute: Dispute, rows: Sequence[BalanceTransaction], times: int) -> int:
+    """What went one way in so many times: the rows' own amounts where they are in the charge's currency."""
+    told = [abs(row.amount) if row.currency == dispute.currency else dispute.amount for row in rows]
+    return sum(told) + (times - len(rows)) * dispute.amount
+
+
+def _of_dispute(dispute: Dispute, kind: Kind, amount: int, at: datetime | None, detail: Detail) -> Report:
     evidence = dispute.evidence_details
     return Report(
         kind=kind,
         object_id=dispute.id,
-        amount=read_money(NAME, dispute.amount, dispute.currency),
+        amount=read_money(NAME, amount, dispute.currency),
         at=at or moment(dispute.created),
         attempt_ref=dispute.payment_intent,
         charge_ref=dispute.charge,
@@ -247,9 +261,10 @@ def of_warning(warning: FraudWarning, at: datetime | None = None) -> Report:
     )
 
 
-def _moved(row: BalanceTransaction | None) -> Detail:
-    if row is None:
+def _moved(rows: Sequence[BalanceTransaction]) -> Detail:
+    if not rows:
         return {}
+    row = rows[-1]
     return known(
         balance_transaction=row.id, settled=row.amount, settled_currency=row.currency.upper(), fee=row.fee
     )

@@ -96,14 +96,17 @@ def dispute(account: Account, given: Json) -> Json:
 
 
 def dispute_status(account: Account, given: Json) -> Json:
-    """won, lost, closed; under_review, as after an answer; open, when the bank asks again or goes into another phase."""
+    """won, lost, closed; under_review, as after an answer; open, when the bank asks again or goes into another phase.
+
+    What was decided is only open again in a later phase.
+    """
     found = _find(account, DISPUTE, given.get("dispute_id"))
-    status = given.get("status")
-    if found.body["status"] not in disputing.UNDECIDED:
+    status, later = given.get("status"), _phase(given, found.body["phase"])
+    goes_on = status == "open" and disputing.PHASES.index(later) > disputing.PHASES.index(found.body["phase"])
+    if found.body["status"] not in disputing.UNDECIDED and not goes_on:
         raise ValueError(f"the dispute is over: {found.body['status']}")
     if status == "open":
-        phase = _phase(given, found.body["phase"])
-        disputing.ask_again(account, found, phase=phase, within_s=_respond_in(given))
+        disputing.ask_again(account, found, phase=later, within_s=_respond_in(given))
     elif status == "under_review":
         disputing.contest(account, found, {}, submit=True)
     elif status in disputing.ENDS:

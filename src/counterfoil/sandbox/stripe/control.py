@@ -117,7 +117,7 @@ def dispute(session: Session, given: Json) -> Json:
 def dispute_status(session: Session, given: Json) -> Json:
     found = _find(session, "dispute", given.get("dispute"))
     _one_of("status", given.get("status"), DISPUTE_STATUSES)
-    if found["status"] in disputing.ENDS:
+    if found["status"] in disputing.ENDS and given["status"] not in disputing.reopens(found["status"]):
         raise ValueError(f"the dispute is over: {found['status']}")
     disputing.move(session, found, given["status"])
     return found

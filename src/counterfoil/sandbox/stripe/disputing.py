@@ -1,7 +1,8 @@
 """The life of a dispute: an inquiry or a chargeback, its money, what is said against it, and how it ends.
 
-A chargeback takes the amount and a fee at once; a won one gives the amount back, and never the fee. An inquiry moves no
-money, and its charge may still be refunded: that ends it.
+A chargeback takes the amount and a fee at once; a won one gives the amount back, and never the fee. One that was won and
+is asked again, or lost after all, takes it once more. An inquiry moves no money, and its charge may still be refunded: that
+ends it.
 """
 
 from typing import Any, Final
@@ -66,6 +67,7 @@ ANSWERS: Final = {
 OPEN: Final = frozenset({*ANSWERS, *ANSWERS.values()})
 INQUIRIES: Final = frozenset({"warning_needs_response", "warning_under_review"})
 ENDS: Final = frozenset({"won", "lost", "warning_closed", "prevented"})
+APPEALS: Final = frozenset({"appeal_needs_response", "appeal_under_review"})
 
 
 def by_plan(session: Session, charge: Json) -> None:
@@ -167,13 +169,19 @@ def deadline(session: Session, dispute_id: str) -> None:
         move(session, dispute, "warning_closed" if dispute["status"] in INQUIRIES else "lost")
 
 
+def reopens(end: str) -> frozenset[str]:
+    """What a dispute that has ended so may still become: a verdict is appealed, and what was won may be asked again."""
+    again = {"won": APPEALS | {"needs_response", "under_review"}, "lost": APPEALS}
+    return again.get(end, frozenset())
+
+
 def move(session: Session, dispute: Json, status: str) -> None:
     """Bring a dispute into another status, with its money: what the bank, or the card network, decides."""
     before = {"status": dispute["status"]}
     escalates = dispute["status"] in INQUIRIES and status not in INQUIRIES | {"warning_closed"}
     dispute["status"] = status
     dispute["is_charge_refundable"] = status in INQUIRIES | {"won", "warning_closed"}
-    if escalates:
+    if escalates or before["status"] == "won":
         _withdraw(session, dispute)
     if status in ENDS:
         return _end(session, dispute)
@@ -181,7 +189,7 @@ def move(session: Session, dispute: Json, status: str) -> None:
 
 
 def _end(session: Session, dispute: Json) -> None:
-    if dispute["status"] == "won" and len(dispute["balance_transactions"]) == 1:
+    if dispute["status"] == "won" and sum(row["amount"] for row in dispute["balance_transactions"]) < 0:
         _reinstate(session, dispute)
     session.save(dispute)
     session.emit("charge.dispute.closed", dispute)

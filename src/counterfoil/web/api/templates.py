@@ -60,7 +60,7 @@ Files = Annotated[
     Field(
         min_length=1,
         max_length=MAX_FILES,
-        description='by name: a text as it is, anything else as {"base64": …}; main.typ makes the PDF, main.html the page',
+        description='by name: a text as it is, anything else as {"base64": …}; main.typ makes the PDF, main.html the page, mail.html the mail',
     ),
 ]
 Number = Annotated[StrictInt, Field(ge=1, description="the newest, where left out")]
@@ -91,7 +91,7 @@ class PreviewTemplate(Shape):
 
     version: Number | None = None
     files: Files | None = Field(default=None, description="instead of a version: files that are not kept")
-    format: Literal["pdf", "html"] = "pdf"
+    format: Literal["pdf", "html", "mail"] = "pdf"
     receipt: Short | None = Field(default=None, description="a receipt that was issued")
     payment: Short | None = Field(default=None, description="the payment whose receipt it is")
     kind: Literal["payment", "refund", "invoice"] = "payment"
@@ -192,11 +192,12 @@ async def preview(
         kind=Kind(asked.kind),
         language=asked.language,
     )
-    headers = {"content-disposition": f'inline; filename="preview.{asked.format}"'}
-    if asked.format == "html":
+    kind = "pdf" if asked.format == "pdf" else "html"
+    headers = {"content-disposition": f'inline; filename="preview.{kind}"'}
+    if kind == "html":
         headers["content-security-policy"] = PAGE_ALLOWS
     drawn = await previews.preview(ctx, caller, ask)
-    return Response(drawn, media_type=FORMATS[asked.format], headers=headers)
+    return Response(drawn, media_type=FORMATS[kind], headers=headers)
 
 
 @router.post(PLACE + "/{name}/publish", response_model=None, responses=says(TemplateAnswer))

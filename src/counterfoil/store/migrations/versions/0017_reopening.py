@@ -1,0 +1,10 @@
+"""An exception that was settled can be opened again."""
+
+from counterfoil.store.migrations import sql
+
+revision = "0017"
+down_revision = "0015"
+
+
+def upgrade() -> None:
+    sql("0017_reopening.sql")
