@@ -132,6 +132,17 @@ def test_what_failed_is_asked_for_again_as_a_new_refund(service):
     assert service.payment(payment["id"])["amount_refunded"] == 4_000
 
 
+@pytest.mark.parametrize(("verb", "body"), [("retry", None), ("manual", {"evidence": "UTR 7"})])
+def test_what_failed_is_made_good_once_while_another_takes_its_place(service, verb, body):
+    payment = paid(service)
+    refund = failed_one(service, payment)
+    manual = act(service, refund, "manual", {"evidence": "UTR 123456"}, status=201)
+    said = act(service, refund, verb, body, status=409)
+    assert manual["id"] in said["detail"]
+    act(service, manual, "reject", {"reason": "no such transfer"}, key=service.key("approver"))
+    assert act(service, refund, verb, body, status=201)["retry_of"] == refund["id"]
+
+
 def test_what_failed_may_be_paid_back_in_another_way_once_somebody_else_agrees(service):
     payment = paid(service)
     refund = failed_one(service, payment)
