@@ -232,6 +232,17 @@ def test_splitting_does_not_slip_under_a_threshold(service):
     )
 
 
+def test_without_a_customer_what_goes_back_to_one_card_counts_together(service):
+    rules(service, refundThreshold={"USD": 5_000})
+    one, two, other = (
+        service.create(10_000, payment_method=f"pm_card_{brand}", confirm=True)
+        for brand in ("mastercard", "mastercard", "amex")
+    )
+    assert ask(service, one, 3_000)["approvals_needed"] == 0
+    assert ask(service, two, 3_000)["rule"] == "approval from 50.00 USD of one customer and day"
+    assert ask(service, other, 3_000)["approvals_needed"] == 0
+
+
 def test_what_was_rejected_does_not_count_and_is_refundable_again(service):
     rules(service, refundThreshold={"USD": 5_000})
     payment = paid(service, customer={"id": "cus_rejected"})
@@ -263,7 +274,7 @@ def test_rules_let_small_amounts_and_cancellations_go(service):
         refundApprovalRequired=True,
         automatic={"smallAmounts": {"USD": 500}, "beforeFulfilment": True},
     )
-    payment = paid(service)
+    payment = paid(service, customer={"id": "cus_small"})
     small = ask(service, payment, 500, reason="duplicate")
     assert (small["approvals_needed"], small["rule"]) == (0, "automatic: small amounts up to 5.00 USD")
     early = ask(service, payment, 2_000)
