@@ -15,6 +15,7 @@ from pgqueuer.errors import RetryRequested
 
 import unguarded
 from counterfoil import wiring
+from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.gateways.http import Http, open_session
 from counterfoil.settings import Settings
 from counterfoil.web.app import create_app
@@ -94,5 +95,7 @@ async def _live(pipe: Connection, life: Life) -> None:
 async def _do(desk: Desk, what: str, arguments: tuple[Any, ...]) -> Any:
     try:
         return await getattr(desk, what)(*arguments)
-    except RetryRequested:
+    except RetryRequested as again:
+        if not isinstance(again.__cause__, DatabaseAwayError):
+            raise
         return None

@@ -191,6 +191,12 @@ def test_what_cannot_be_is_refused_with_its_reason(changes: dict[str, Any], reas
     assert refusal({**STRIPE, **changes}) == reason
 
 
+def test_a_row_that_is_nested_deeper_than_any_can_be_is_refused():
+    line = json.dumps({**STRIPE, "metadata": {"a": "deep"}}).replace('"deep"', "[" * 600 + "]" * 600)
+    (told,) = importing.of_json_lines([line])
+    assert refusal({**(told.row or {})}) == "it is nested too deeply"
+
+
 def test_razorpay_captures_no_part():
     assert (
         refusal({**RAZORPAY, "captured": 40_000})

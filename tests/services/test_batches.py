@@ -147,6 +147,20 @@ def test_from_an_amount_in_all_two_must_agree(service):
     assert (first["status"], len(first["approvals"])) == ("pending_approval", 1)
 
 
+def test_a_row_above_what_its_approver_may_let_go_waits_for_somebody_who_may(service):
+    service.change_settings({"refundProcessing": {"limits": {"approver": {"perRefund": {"USD": 1_000}}}}})
+    small, large = paid(service), paid(service)
+    batch = upload(service, file_of((small, 1_000, "duplicate"), (large, "", "duplicate")))
+    act(service, batch, "approve", key=service.key("approver"))
+    work(service)
+    assert (refunds_of(service, small), refunds_of(service, large)) == ([1_000], [])
+    assert read(service, batch)["progress"]["pending_approval"] == 1
+    [waiting] = service.payment(large["id"])["refunds"]
+    service.change_settings({"refundProcessing": {"limits": {}}})
+    path = f"/api/payments/refunds/{waiting['id']}/approve"
+    assert service.post(path, key=service.key("approver")).json["status"] == "succeeded"
+
+
 @pytest.mark.parametrize("commit", range(1, 7))
 def test_a_batch_that_is_cut_off_goes_on_and_refunds_each_row_once(service, weak, commit):
     payments = [paid(service) for _ in range(3)]

@@ -81,6 +81,21 @@ def test_a_replay_tells_what_was_answered_then_and_mints_its_links_anew(service)
     assert (first["status"], again["status"], again["checkout"]) == ("created", "created", None)
 
 
+def test_a_replay_needs_no_gateway_that_could_take_the_payment_now(service):
+    first = create(service, "replay 7")
+    gateways = service.rows("SELECT document FROM settings")[0]["document"]["paymentGateways"]
+    off = {name: {**gateway, "enabled": False} for name, gateway in gateways.items()}
+    service.change_settings({"paymentGateways": off})
+    try:
+        again, new = create(service, "replay 7"), create(service, "replay 8")
+        other = create(service, "replay 7", {**BODY, "amount": 1})
+    finally:
+        service.change_settings({"paymentGateways": gateways})
+    assert (again.status, again.json["id"]) == (201, first.json["id"])
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (new.status, other.json["code"]) == (422, "idempotency_mismatch")
+
+
 def test_a_replay_gives_the_browsers_next_action_again(service):
     asked = BODY | {"payment_method": "pm_card_authenticationRequired", "confirm": True}
     first, again = (create(service, "action", asked).json for _ in range(2))

@@ -312,6 +312,24 @@ async def test_a_refund_of_before_that_fails_since_gives_its_money_back(ctx: Con
     assert await checking.check(ctx) == []
 
 
+async def test_a_refund_of_before_that_fails_on_a_day_with_smaller_ones_gives_its_money_back(ctx: Context):
+    since = int(ctx.now().timestamp())
+    today = {"refund": "re_large", "amount": 5_000, "refunded_at": since}
+    id_ = await imported(ctx, charge="ch_today", refunds=[today])
+    of = (await builders.family_of(ctx, id_)).attempts[0]
+    told = [
+        builders.event("refund.created", builders.refund(of, "re_small", "ch_today", 1_000), created=since),
+        builders.event(
+            "refund.failed",
+            builders.refund(of, "re_large", "ch_today", 5_000, status="failed"),
+            created=since,
+        ),
+    ]
+    await builders.told(ctx, "stripe", *told)
+    assert (await builders.family_of(ctx, id_)).payment.amount_refunded == 1_000
+    assert await checking.check(ctx) == []
+
+
 async def test_an_import_is_no_sign_that_webhooks_are_missing(ctx: Context):
     from counterfoil.services import silence
     from counterfoil.store import silence as store

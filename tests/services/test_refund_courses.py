@@ -9,7 +9,13 @@ from counterfoil.services import checking, inbox, refunding, settling
 from database import Postgres
 from service import Service, serving
 
-OPEN = {"automatedRefunds": True, "refundApprovalRequired": False, "speed": "normal"}
+OPEN = {
+    "automatedRefunds": True,
+    "refundApprovalRequired": False,
+    "partialRefundsEnabled": True,
+    "refundReasons": ["duplicate", "fraudulent", "requested_by_customer", "other"],
+    "speed": "normal",
+}
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +136,26 @@ def test_what_failed_is_asked_for_again_as_a_new_refund(service):
     assert (again["retry_of"], again["amount"], again["status"]) == (refund["id"], 4_000, "succeeded")
     act(service, again, "retry", status=409)
     assert service.payment(payment["id"])["amount_refunded"] == 4_000
+
+
+@pytest.mark.parametrize(("verb", "body"), [("retry", None), ("manual", {"evidence": "UTR 7"})])
+def test_what_failed_is_made_good_once_while_another_takes_its_place(service, verb, body):
+    payment = paid(service)
+    refund = failed_one(service, payment)
+    manual = act(service, refund, "manual", {"evidence": "UTR 123456"}, status=201)
+    said = act(service, refund, verb, body, status=409)
+    assert manual["id"] in said["detail"]
+    act(service, manual, "reject", {"reason": "no such transfer"}, key=service.key("approver"))
+    assert act(service, refund, verb, body, status=201)["retry_of"] == refund["id"]
+
+
+@pytest.mark.parametrize(("verb", "body"), [("retry", None), ("manual", {"evidence": "UTR 7"})])
+def test_what_failed_is_asked_for_again_although_its_reason_is_gone_by_now(service, verb, body):
+    refund = failed_one(service, paid(service))
+    gone = {"refundReasons": ["broken"], "partialRefundsEnabled": False}
+    service.change_settings({"refundProcessing": gone})
+    again = act(service, refund, verb, body, status=201)
+    assert (again["reason"], again["amount"]) == (refund["reason"], 4_000)
 
 
 def test_what_failed_may_be_paid_back_in_another_way_once_somebody_else_agrees(service):

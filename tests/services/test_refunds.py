@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from counterfoil.domain.failure import FailureCode
+from counterfoil.domain.money import Money
 from counterfoil.domain.operator import Role
+from counterfoil.gateways.base import Outcome, Refused
+from counterfoil.gateways.stripe.refunding import Refunds
 from counterfoil.services import keys, refunding, settling
 from database import Postgres
 from service import Service, Weak, serving
@@ -227,6 +232,17 @@ def test_splitting_does_not_slip_under_a_threshold(service):
     )
 
 
+def test_without_a_customer_what_goes_back_to_one_card_counts_together(service):
+    rules(service, refundThreshold={"USD": 5_000})
+    one, two, other = (
+        service.create(10_000, payment_method=f"pm_card_{brand}", confirm=True)
+        for brand in ("mastercard", "mastercard", "amex")
+    )
+    assert ask(service, one, 3_000)["approvals_needed"] == 0
+    assert ask(service, two, 3_000)["rule"] == "approval from 50.00 USD of one customer and day"
+    assert ask(service, other, 3_000)["approvals_needed"] == 0
+
+
 def test_what_was_rejected_does_not_count_and_is_refundable_again(service):
     rules(service, refundThreshold={"USD": 5_000})
     payment = paid(service, customer={"id": "cus_rejected"})
@@ -258,7 +274,7 @@ def test_rules_let_small_amounts_and_cancellations_go(service):
         refundApprovalRequired=True,
         automatic={"smallAmounts": {"USD": 500}, "beforeFulfilment": True},
     )
-    payment = paid(service)
+    payment = paid(service, customer={"id": "cus_small"})
     small = ask(service, payment, 500, reason="duplicate")
     assert (small["approvals_needed"], small["rule"]) == (0, "automatic: small amounts up to 5.00 USD")
     early = ask(service, payment, 2_000)
@@ -340,6 +356,45 @@ def test_a_lost_answer_is_looked_for_and_the_refund_made_once(service, gateway, 
     assert len(at_gateway(service, payment)) == 1
 
 
+def test_what_was_given_back_already_by_whom_could_not_be_read_is_not_known_to_have_failed(
+    service, monkeypatch
+):
+    payment, refund = paid(service), Refunds.refund
+
+    async def repeated(self: Refunds, charge_ref: str, body: bytes, *, key: str) -> Outcome:
+        await refund(self, charge_ref, body, key=key)
+        again = FailureCode.ALREADY_REFUNDED
+        return Refused(
+            code=again, gateway_code=again.slug, message="It was given back already.", already=True
+        )
+
+    monkeypatch.setattr(Refunds, "refund", repeated)
+    service.sandbox.fault("stripe", "refunds.list", "error_5xx_before", times=1)
+    asked = ask(service, payment)
+    assert (asked["status"], asked["stage"]) == ("processing", "sent, the gateway has not answered yet")
+    service.run(settling.sync(service.context, payment["id"]))
+    assert read(service, asked)["status"] == "succeeded"
+
+
+def test_a_refund_that_is_found_and_contradicts_our_record_is_not_believed_and_stops_nothing(
+    service, monkeypatch
+):
+    payment, find = paid(service), Refunds.find_refund
+
+    async def in_euros(self: Refunds, charge_ref: str, *, reference: str) -> Outcome:
+        found: Any = await find(self, charge_ref, reference=reference)
+        told = [replace(one, amount=Money(one.amount.minor, "EUR")) for one in found.reports]
+        return replace(found, reports=tuple(told))
+
+    monkeypatch.setattr(Refunds, "find_refund", in_euros)
+    service.sandbox.fault("stripe", "refunds.create", "error_5xx_after", times=1)
+    asked = ask(service, payment, 4_000)
+    assert service.post(f"/api/payments/{payment['id']}/sync").status == 200
+    assert read(service, asked)["status"] == "processing"
+    rows = service.rows("SELECT kind FROM exceptions WHERE payment_id = $1", payment["id"])
+    assert [row["kind"] for row in rows] == ["gateway_contradicts"]
+
+
 def test_fifty_at_once_of_more_than_half_are_one(service):
     payment = paid(service)
     with ThreadPoolExecutor(16) as many:
@@ -376,3 +431,13 @@ def test_a_payment_made_twice_is_given_back_once_by_rule(service):
     assert [len(at_gateway(service, one)) for one in (first, second, other)] == [0, 1, 0]
     [refund] = service.payment(second["id"])["refunds"]
     assert (refund["source"], refund["rule"]) == ("rule", f"automatic: paid before, as {first['id']}")
+
+
+def test_of_a_payment_made_twice_none_is_given_back_by_rule_while_a_person_gives_back_the_other(service):
+    rules(service, automatic={"duplicatePayments": True}, refundApprovalRequired=True)
+    asked = {"reference": "order-1003", "customer": {"id": "cus_undone"}}
+    first = paid(service, **asked)
+    assert ask(service, first)["status"] == "pending_approval"
+    second = paid(service, **asked)
+    service.run(settling.look_after(service.context, second["id"]))
+    assert service.payment(second["id"])["refunds"] == []

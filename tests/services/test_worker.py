@@ -16,7 +16,7 @@ import pytest
 
 import builders
 from counterfoil.domain.errors import DatabaseAwayError
-from counterfoil.services import attempts, inbox, sweeping, worker
+from counterfoil.services import attempts, inbox, settling, sweeping, worker
 from counterfoil.services.context import Context
 from counterfoil.store import database as store
 from counterfoil.store import queue
@@ -234,6 +234,29 @@ async def test_a_payment_to_look_after_is_looked_after(
         async with ctx.db.transaction() as conn:
             await queue.enqueue(conn, queue.LOOK_AFTER, ["pmt_1"])
         assert await asyncio.wait_for(seen.get(), SOON_S) == "pmt_1"
+
+
+@pytest.mark.parametrize("error", [DatabaseAwayError("Away."), KeyError("a bug")])
+async def test_a_look_at_a_payment_that_fails_is_tried_again(
+    ctx: Context, database_url: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    looks: asyncio.Queue[str] = asyncio.Queue()
+
+    async def look_after(_ctx: Context, payment_id: str) -> None:
+        await looks.put(payment_id)
+        if looks.qsize() == 1:
+            raise error
+
+    monkeypatch.setattr(settling, "look_after", look_after)
+    monkeypatch.setattr(worker, "LOOK_AGAIN", timedelta(seconds=0.1))
+    async with at_work(ctx, database_url):
+        async with ctx.db.transaction() as conn:
+            await queue.enqueue(conn, queue.LOOK_AFTER, ["pmt_1"])
+
+        async def twice() -> bool:
+            return looks.qsize() == 2 and await jobs(ctx) == []
+
+        await until(twice, seconds=SOON_S)
 
 
 async def test_a_sweep_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch):

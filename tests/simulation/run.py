@@ -12,6 +12,7 @@ from pgqueuer.errors import RetryRequested
 
 from agreement import Verdict, compare
 from asgi import Said, ask
+from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.gateways.http import Answer, Lost, Request, Unsent
 from counterfoil.sandbox.webhooks import Delivery
 from desk import KEEP_HEALTH, Desk, Job, sweeps
@@ -186,7 +187,9 @@ class Run:
         async def work() -> None:
             try:
                 await self._spawn(f"job {job.entrypoint}", desk, desk.work(job))
-            except RetryRequested:
+            except RetryRequested as again:
+                if not isinstance(again.__cause__, DatabaseAwayError):
+                    raise
                 self._say(f"job {job.entrypoint} comes again")
             finally:
                 self._in_hand.discard(job.id)

@@ -26,6 +26,7 @@ MAX_LINE: Final = 65_536
 EARLIEST: Final = datetime(2010, 1, 1, tzinfo=UTC)
 METADATA_PAIRS: Final = 50  # as many as Stripe keeps
 REFUNDS: Final = 100  # of one payment; Razorpay lists no more at once
+DEEPEST: Final = 4  # a row's list of refunds, each with its fields
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -164,15 +165,19 @@ def read(told: Told, *, now: datetime) -> Past:
     )
 
 
-def _plain(value: Any, place: str) -> None:
-    """Raise RowRefusedError where a text holds what cannot be stored: NUL, or bytes that are no UTF-8."""
+def _plain(value: Any, place: str, depth: int = 1) -> None:
+    """Raise RowRefusedError where a text holds what cannot be stored: NUL, or bytes that are no UTF-8; or where values
+    are nested deeper than any that is known here.
+    """
+    if depth > DEEPEST:
+        raise RowRefusedError("it is nested too deeply")
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            _plain(name, "a field's name")
-            _plain(inner, str(name))
+            _plain(name, "a field's name", depth)
+            _plain(inner, str(name), depth + 1)
     elif isinstance(value, list):
         for inner in value:
-            _plain(inner, place)
+            _plain(inner, place, depth + 1)
     elif isinstance(value, str):
         if "\x00" in value:
             raise RowRefusedError(f"{place} holds the character U+0000")

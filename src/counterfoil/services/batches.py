@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from counterfoil.domain import batch as domain
+from counterfoil.domain import refund_policy
 from counterfoil.domain.batch import DECISIONS, FAULTS_TOLD, Batch, Command, Fault, Row, State
 from counterfoil.domain.charge import Charge
 from counterfoil.domain.errors import (
@@ -20,6 +21,7 @@ from counterfoil.domain.errors import (
     CounterfoilError,
     NotFoundError,
     OwnRequestError,
+    RefundLimitError,
     RefundRefusedError,
 )
 from counterfoil.domain.money import Money
@@ -319,9 +321,13 @@ async def _refund(ctx: Context, conn: Connection, batch: Batch, row: Row) -> Ref
 
 
 async def _approved(ctx: Context, conn: Connection, family: Family, refund: Refund, batch: Batch) -> Refund:
-    """The refund with the batch's approvals: it goes, unless its payment or customer asks for more of them."""
+    """The refund with the batch's approvals: it goes, unless its payment or customer asks for more of them.
+
+    Whoever may not let so much go has not agreed to this row: it waits for somebody who may.
+    """
     given = await batches.approvals(conn, batch.id)
-    for one in given:
+    counting = [one for one in given if _lets_go(ctx, refund, one)]
+    for one in counting:
         await refunds.approve(
             conn,
             RefundApproval(
@@ -336,7 +342,7 @@ async def _approved(ctx: Context, conn: Connection, family: Family, refund: Refu
                 at=one.at,
             ),
         )
-    if refund.state is RefundState.PENDING_APPROVAL and len(given) < refund.needed:
+    if refund.state is RefundState.PENDING_APPROVAL and len(counting) < refund.needed:
         return refund
     family = await refund_standing.decide(
         ctx,
@@ -350,6 +356,17 @@ async def _approved(ctx: Context, conn: Connection, family: Family, refund: Refu
         next_check_at=ctx.now(),
     )
     return family.refund(refund.id)
+
+
+def _lets_go(ctx: Context, refund: Refund, approval: Approval) -> bool:
+    """Whether who agreed to the batch may agree to this refund."""
+    try:
+        refund_policy.check_approver(
+            ctx.directory.refunding, refund.money, role=approval.role, person=approval.person
+        )
+    except RefundLimitError:
+        return False
+    return True
 
 
 async def _of(conn: Connection, caller: Caller, batch_id: str, *, locked: bool = False) -> Batch:

@@ -14,6 +14,7 @@ from counterfoil.domain.call import FIRST_CHECK, Call, Verb
 from counterfoil.domain.charge import ChargeState
 from counterfoil.domain.errors import (
     AmountNotValidError,
+    CounterfoilError,
     InvalidRequestError,
     NoGatewayError,
     NotFoundError,
@@ -80,7 +81,7 @@ async def create(ctx: Context, caller: Caller, new: NewPayment, hold: Hold | Non
     Raises NotSupportedError, NoGatewayError or GatewayAwayError before anything is written. With a hold, the idempotency record commits
     with the first intent, and a retry after a crash goes on from where the records stand.
     """
-    choices = await _choose(ctx, caller, new)
+    choices = await _choose_unless_taken(ctx, caller, new, hold)
     payment = _payment(ctx, caller, new)
     async with ctx.db.transaction() as conn:
         held = await idempotency.claim(ctx, conn, hold, payment.id) if hold else None
@@ -122,6 +123,18 @@ async def _resume(
     if new.method is None or family.payment.status not in PAYABLE:
         return Answer(family)
     return await confirm(ctx, caller, family.payment.id, new.method, since=held.since)
+
+
+async def _choose_unless_taken(
+    ctx: Context, caller: Caller, new: NewPayment, hold: Hold | None
+) -> list[Choice]:
+    """The gateways that can take this payment; none, where its key was taken before and none of them can by now."""
+    try:
+        return await _choose(ctx, caller, new)
+    except CounterfoilError:
+        if hold is None or await idempotency.payment_of(ctx, hold) is None:
+            raise
+        return []
 
 
 async def _choose(ctx: Context, caller: Caller, new: NewPayment) -> list[Choice]:

@@ -27,7 +27,7 @@ from counterfoil.domain.operator import Role
 from counterfoil.domain.pan import looks_like_card
 from counterfoil.domain.refund import Command, Method, Refund, Source, State, refundable, subject_of
 from counterfoil.domain.refund_policy import Ask, Decision, Policy
-from counterfoil.gateways.base import Accepted, Refunds, Refused, Speed
+from counterfoil.gateways.base import Accepted, Outcome, Refunds, Refused, Speed, Unknown
 from counterfoil.services import calling, facts, refund_standing
 from counterfoil.services.auditing import SERVICE, decided
 from counterfoil.services.context import Context
@@ -84,7 +84,11 @@ async def place(ctx: Context, conn: Connection, family: Family, wish: Wish) -> t
     await refund_standing.count(conn, refund)
     days = [await refunds.sum_of_day(conn, refund, subject) for subject in refund_standing.subjects(refund)]
     ask = _ask(family, refund, *days)
-    if wish.source is Source.REQUEST:
+    if (
+        wish.retry_of is not None
+    ):  # its reason and amount were allowed then, and may stem from the service itself
+        refund_policy.check_limits(policy, ask)
+    elif wish.source is Source.REQUEST:
         whole = amount == wish.charge.captured
         refund_policy.check(policy, ask, note=wish.note, whole=whole)
     decision = Decision(0, wish.rule) if wish.rule else refund_policy.decide(policy, ask)
@@ -255,11 +259,22 @@ async def send(ctx: Context, payment_id: str, refund_id: str) -> Refund:
         if not isinstance(prepared, _Prepared):
             return prepared.refund(refund_id)
     outcome = await prepared.gateway.refund(prepared.charge_ref, prepared.body, key=prepared.call.key)
-    if isinstance(outcome, Refused) and outcome.already:  # it may have been this very refund
-        found = await prepared.gateway.find_refund(prepared.charge_ref, reference=refund_id)
-        outcome = found if isinstance(found, Accepted) and found.ref else outcome
+    if isinstance(outcome, Refused) and outcome.already:
+        outcome = await _by_us(prepared, refund_id, outcome)
     async with ctx.db.transaction() as conn:
         return (await calling.settle(ctx, conn, prepared.call, outcome)).refund(refund_id)
+
+
+async def _by_us(prepared: "_Prepared", refund_id: str, refused: Refused) -> Outcome:
+    """What was given back already may have been this very refund: until that can be read it is not known."""
+    found = await prepared.gateway.find_refund(prepared.charge_ref, reference=refund_id)
+    if not isinstance(found, Accepted):
+        return Unknown(
+            message=f"{refused.message} Whether by this refund could not be read.",
+            status=refused.status,
+            raw=refused.raw,
+        )
+    return found if found.ref else refused
 
 
 @dataclass(frozen=True, slots=True)

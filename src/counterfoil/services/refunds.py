@@ -21,6 +21,7 @@ from counterfoil.services.auditing import decided
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Hold, Replay
 from counterfoil.services.payments import Caller, lock
+from counterfoil.services.refund_standing import TAKEN_OFF
 from counterfoil.services.refunding import BUSY, Wish
 from counterfoil.store import payments, refunds
 from counterfoil.store.database import Connection
@@ -182,7 +183,10 @@ async def send(ctx: Context, caller: Caller, refund_id: str) -> Refund:
 async def retry(
     ctx: Context, caller: Caller, refund_id: str, *, id_: str, hold: Hold | None = None
 ) -> Refund | Replay:
-    """Ask again for a refund that failed: a new one, decided anew."""
+    """Ask again for a refund that failed: a new one, decided anew.
+
+    Raises WrongStateError where it has not failed, or another takes its place already.
+    """
     return await _again(ctx, caller, refund_id, id_=id_, hold=hold)
 
 
@@ -210,6 +214,7 @@ async def _again(
                 raise WrongStateError(
                     command=command, state=failed.state.value, because="only what has failed"
                 )
+            _refuse_taken_up(family, failed)
             charge = next(charge for charge in family.charges if charge.id == failed.charge_id)
             wish = Wish(
                 id=id_,
@@ -226,6 +231,17 @@ async def _again(
             )
             await refunding.place(ctx, conn, family, wish)
     return await _sent_by_itself(ctx, failed.payment_id, held.payment_id if held else id_)
+
+
+def _refuse_taken_up(family: Family, failed: Refund) -> None:
+    """Raise WrongStateError where another refund takes its place already: one failure is made good once."""
+    again = next(
+        (one for one in family.refunds if one.retry_of == failed.id and one.state not in TAKEN_OFF), None
+    )
+    if again is not None:
+        raise WrongStateError(
+            command="ask again for", state=failed.state.value, because=f"{again.id} takes its place"
+        )
 
 
 async def get(ctx: Context, caller: Caller, refund_id: str) -> Refund:

@@ -139,7 +139,14 @@ async def _look_for(ctx: Context, call: Call, attempt: Attempt) -> None:
         family = await payments.lock(conn, call.payment_id)
         if call.id not in {unsettled.id for unsettled in family.unsettled}:
             return
-        family = await facts.apply(ctx, conn, family, seen.reports, Source(kind="sweep", id=call.payment_id))
+        try:
+            source = Source(kind="sweep", id=call.payment_id)
+            family = await facts.apply(ctx, conn, family, seen.reports, source)
+        except DisagreementError as lie:
+            await call_a_person(
+                ctx, conn, family.payment, kind="gateway_contradicts", subject=call.id, sentence=str(lie)
+            )
+            return
         old = ctx.now() - call.started_at >= ABSENCE_COUNTS_AFTER
         if seen.ref is not None:
             await _write(ctx, conn, family, call, Settled.ACCEPTED, "found by our reference")

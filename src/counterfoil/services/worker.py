@@ -41,6 +41,7 @@ from counterfoil.store import queue
 HEARTBEAT: Final = timedelta(seconds=6)
 DEQUEUE: Final = timedelta(seconds=1)  # also the poll that covers a lost NOTIFY
 RESTART: Final = timedelta(seconds=1)
+LOOK_AGAIN: Final = timedelta(seconds=30)  # after a look at a payment that failed
 BATCH: Final = 20
 # How long a job waits at most for the door to be quiet: a flood then slows understanding, and does not stop it.
 LULL_S: Final = 0.25
@@ -169,7 +170,20 @@ def _bind(ctx: Context, jobs: PgQueuer, hands: asyncio.Semaphore) -> None:
 
     @jobs.entrypoint(queue.LOOK_AFTER, executor_factory=KeepOnCancel)
     async def look_after(job: Job) -> None:
-        await settling.look_after(ctx, (job.payload or b"").decode())
+        await _look_after(ctx, (job.payload or b"").decode())
+
+
+async def _look_after(ctx: Context, payment_id: str) -> None:
+    """What is due stays due: PgQueuer drops a job that fails, and no sweep may come by a payment that has its money."""
+    try:
+        await settling.look_after(ctx, payment_id)
+    except DatabaseAwayError as away:
+        raise RetryRequested(RESTART, "database away") from away
+    except Exception as error:
+        log.warning(
+            "payment not looked after; it is tried again", payment=payment_id, error=type(error).__name__
+        )
+        raise RetryRequested(LOOK_AGAIN, type(error).__name__) from error
 
 
 async def _understand(ctx: Context, letter_id: str) -> None:

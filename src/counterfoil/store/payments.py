@@ -256,12 +256,16 @@ async def page(conn: Connection, narrow: Filter, *, limit: int, before: str | No
 
 
 async def twins(conn: Connection, payment: Payment, *, within: timedelta) -> list[str]:
-    """Other captured payments of the same reference, amount and customer, made within that time of this one."""
+    """Other captured payments of the same reference, amount and customer, made within that time of this one.
+
+    None of which something went back, or is about to: there the duplicate is being undone already.
+    """
     rows = await conn.fetch(
         """
         SELECT id FROM payments
         WHERE merchant_id = $1 AND mode = $2 AND reference = $3 AND amount = $4 AND currency = $5 AND id <> $6
           AND status = 'captured' AND amount_refunded = 0
+          AND NOT EXISTS (SELECT FROM charges c WHERE c.payment_id = payments.id AND c.reserved > 0)
           AND coalesce(customer ->> 'id', customer ->> 'email', '') = $7
           AND created_at BETWEEN $8::timestamptz - $9::interval AND $8::timestamptz + $9::interval
         ORDER BY id

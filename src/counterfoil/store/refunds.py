@@ -233,9 +233,12 @@ def _day(refund: Refund, subject: str) -> tuple[object, ...]:
 
 
 async def take_off(conn: Connection, refund: Refund, subject: str) -> None:
-    """Of what a subject's refunds of the refund's day come to."""
+    """Of what a subject's refunds of the refund's day come to.
+
+    Never below nothing: one that was imported was not added, and that its gateway says it has failed is a fact all the same.
+    """
     await conn.execute(
-        "UPDATE refund_days SET amount = amount - $6"
+        "UPDATE refund_days SET amount = greatest(amount - $6, 0)"
         " WHERE merchant_id = $1 AND mode = $2 AND subject = $3 AND currency = $4 AND day = $5",
         *_day(refund, subject),
         refund.amount,

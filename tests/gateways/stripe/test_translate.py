@@ -210,14 +210,25 @@ METHODS = [
     (None, {}),
     ({"type": "card", "card": None}, {"method": "card"}),
     (
-        {"type": "card", "card": {"brand": "visa", "last4": "4242", "wallet": {"type": "apple_pay"}}},
-        {"method": "card", "brand": "visa", "last4": "4242", "wallet": "apple_pay"},
+        {
+            "type": "card",
+            "card": {
+                "brand": "visa",
+                "last4": "4242",
+                "fingerprint": "fp_1",
+                "wallet": {"type": "apple_pay"},
+            },
+        },
+        {"method": "card", "brand": "visa", "last4": "4242", "fingerprint": "fp_1", "wallet": "apple_pay"},
     ),
     (
         {"type": "us_bank_account", "us_bank_account": {"bank_name": "STRIPE TEST BANK", "last4": "6789"}},
         {"method": "bank_debit", "bank": "STRIPE TEST BANK", "last4": "6789"},
     ),
-    ({"type": "sepa_debit", "sepa_debit": {"last4": "3000"}}, {"method": "bank_debit", "last4": "3000"}),
+    (
+        {"type": "sepa_debit", "sepa_debit": {"last4": "3000", "fingerprint": "fp_2"}},
+        {"method": "bank_debit", "last4": "3000", "fingerprint": "fp_2"},
+    ),
     ({"type": "klarna", "klarna": {}}, {"method": "klarna"}),
 ]
 

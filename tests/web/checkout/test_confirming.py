@@ -298,6 +298,7 @@ def hostile() -> dict[str, Any]:
         "two of three": {name: signed[name] for name in ("razorpay_order_id", "razorpay_payment_id")},
         "a signature in capitals": {**signed, "razorpay_signature": "A" * 64},
         "a card number": {"confirmation_token": "4242424242424242"},
+        "what can be read but not looked through": b"[" * 600 + b"]" * 600,
     }
 
 

@@ -19,12 +19,14 @@ class Wallet(msgspec.Struct):
 class Card(msgspec.Struct):
     brand: str | None = None
     last4: str | None = None
+    fingerprint: str | None = None
     wallet: Wallet | None = None
 
 
 class BankDebit(msgspec.Struct):
     bank_name: str | None = None
     last4: str | None = None
+    fingerprint: str | None = None
 
 
 class Method(msgspec.Struct):

@@ -307,10 +307,12 @@ def _paid_with(method: Method | None) -> Detail:
         or method.au_becs_debit
     )
     card = method.card
+    account = card or debit or Card()
     return known(
         method="bank_debit" if debit else method.type,
         brand=card.brand if card else None,
-        last4=(card or debit or Card()).last4,
+        last4=account.last4,
+        fingerprint=account.fingerprint,  # the same for one card or account, whoever pays with it
         wallet=card.wallet.type if card and card.wallet else None,
         bank=debit.bank_name if debit else None,
     )

@@ -28,8 +28,7 @@ class StrictRequest(Request):
 
     async def json(self) -> Any:
         value = parse(await self.body())
-        if place := find_card(_without(self._files, value)):
-            raise CardNumberRefusedError(place)
+        refuse_cards(_without(self._files, value))
         return value
 
 
@@ -90,6 +89,18 @@ def parse(body: bytes) -> Any:
         raise MalformedRequestError("The body is nested too deeply.") from None
     except ValueError as bad:
         raise MalformedRequestError(f"The body is not JSON: {bad}.") from None
+
+
+def refuse_cards(value: Any) -> None:
+    """Raise CardNumberRefusedError with the place of what looks like a card number, MalformedRequestError where the
+    value is too deep to be looked through.
+    """
+    try:
+        place = find_card(value)
+    except RecursionError:
+        raise MalformedRequestError("The body is nested too deeply.") from None
+    if place:
+        raise CardNumberRefusedError(place)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

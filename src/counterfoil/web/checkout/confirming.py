@@ -7,13 +7,7 @@ from typing import Annotated, Final, Self, TypeAlias
 from pydantic import StringConstraints, ValidationError, model_validator
 from starlette.requests import Request
 
-from counterfoil.domain.errors import (
-    CardNumberRefusedError,
-    CounterfoilError,
-    MalformedRequestError,
-    WrongStateError,
-)
-from counterfoil.domain.pan import find_card
+from counterfoil.domain.errors import CounterfoilError, MalformedRequestError, WrongStateError
 from counterfoil.gateways.base import Method, Outcome
 from counterfoil.services import idempotency, payments
 from counterfoil.services.context import Context
@@ -57,8 +51,7 @@ async def read(request: Request) -> Confirmation:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise MalformedRequestError("The body is not JSON.")
     value = strict.parse(await request.body())
-    if place := find_card(value):
-        raise CardNumberRefusedError(place)
+    strict.refuse_cards(value)
     try:
         return Confirmation.model_validate(value)
     except ValidationError:
