@@ -57,6 +57,10 @@ PAUSES: Final = (
 TRIES: Final = len(PAUSES) + 1
 PRUNED_AT_ONCE: Final = 100  # parts: a hundred megabytes
 
+# What changes of an export while it is made, and at its end.
+_FURTHER: Final = ("total", "done", "done_id", "size", "listed", "tries", "error", "next_check_at")
+_TO_AN_END: Final = (*_FURTHER, "state", "ended_at", "expires_at")
+
 log = structlog.get_logger()
 
 
@@ -318,11 +322,6 @@ async def _go_on(conn: Connection, export: Export, *, due: datetime, tries: int 
     further = replace(export, tries=tries, error=None, next_check_at=due)
     await _keep(conn, further)
     return further
-
-
-# What changes while it is made.
-_FURTHER: Final = ("total", "done", "done_id", "size", "listed", "tries", "error", "next_check_at")
-_TO_AN_END: Final = (*_FURTHER, "state", "ended_at", "expires_at")
 
 
 async def _keep(conn: Connection, export: Export, names: Sequence[str] = _FURTHER) -> None:
