@@ -3,7 +3,7 @@
 from counterfoil.store.migrations import sql
 
 revision = "0017"
-down_revision = "0015"
+down_revision = "0016"
 
 
 def upgrade() -> None:
