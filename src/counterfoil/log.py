@@ -17,7 +17,7 @@ _SECRETS: Final = re.compile(
     r"|cf_(?:sandbox|live)_[\w\-]{6,}"  # our own
     r"|(?:(?<=bearer )|(?<=basic ))[^\s\"']+"
     r"|(?<=password=)[^\s&]+"
-    r"|(?<=://)[^/\s]*:[^/\s]*(?=@)",  # user and password of an address, to its last @
+    r"|(?<=://)[^/\s:]*+:[^/\s]*(?=@)",  # user and password of an address, to its last @; paths may be all colons
     re.IGNORECASE,
 )
 

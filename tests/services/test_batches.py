@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from counterfoil.services import batches, refunding
+from counterfoil.domain.operator import Role
+from counterfoil.services import batches, keys, refunding
 from database import Postgres
 from service import Service, Weak, serving
 
@@ -159,6 +160,15 @@ def test_a_row_above_what_its_approver_may_let_go_waits_for_somebody_who_may(ser
     service.change_settings({"refundProcessing": {"limits": {}}})
     path = f"/api/payments/refunds/{waiting['id']}/approve"
     assert service.post(path, key=service.key("approver")).json["status"] == "succeeded"
+
+
+def test_rules_that_became_stricter_hold_when_a_batch_is_approved(service):
+    batch = upload(service, file_of((paid(service), 1_000, "duplicate"), (paid(service), 1_000, "duplicate")))
+    service.change_settings({"refundProcessing": {"secondApprovalThreshold": {"USD": 2_000}}})
+    first = act(service, batch, "approve", key=service.key("approver"))
+    assert (first["status"], first["approvals_needed"]) == ("pending_approval", 2)
+    making = keys.create(service.context, name="a second", role=Role.APPROVER, actor="tests")
+    assert act(service, batch, "approve", key=service.run(making)[1])["status"] == "running"
 
 
 @pytest.mark.parametrize("commit", range(1, 7))

@@ -5,7 +5,7 @@ Each row is a transaction of its own that also says what came of it: a batch tha
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final, TypeVar
@@ -136,8 +136,6 @@ def _problem(
 def _new(
     ctx: Context, caller: Caller, name: str, text: str, id_: str, rows: Sequence[Row], totals: dict[str, int]
 ) -> Batch:
-    second = ctx.directory.refunding.second
-    two = any(amount >= second[currency] for currency, amount in totals.items() if currency in second)
     return Batch(
         id=id_,
         merchant_id=caller.merchant_id,
@@ -146,7 +144,7 @@ def _new(
         digest=sha256(text.encode()).hexdigest(),
         state=State.PENDING_APPROVAL,
         because=None,
-        needed=2 if two else 1,
+        needed=_needed(ctx, totals),
         requested_by=caller.actor,
         person=caller.person,
         role=caller.role.value,
@@ -156,6 +154,14 @@ def _new(
         approved_at=None,
         ended_at=None,
         next_check_at=None,
+    )
+
+
+def _needed(ctx: Context, totals: Mapping[str, int]) -> int:
+    """How many must agree to a file that comes to this, by the rules of now."""
+    second = ctx.directory.refunding.second
+    return (
+        2 if any(total >= second[currency] for currency, total in totals.items() if currency in second) else 1
     )
 
 
@@ -170,11 +176,19 @@ async def approve(ctx: Context, caller: Caller, batch_id: str) -> Batch:
         if caller.person == batch.person:
             raise OwnRequestError("Who brings a batch does not approve it, whichever key they use.")
         given = await _given(ctx, conn, batch, caller)
-        if batch.state is State.PENDING_APPROVAL and given >= batch.needed:
-            now = ctx.now()
-            state = DECISIONS.next(batch.state, Command.APPROVE).value
-            await batches.update(conn, batch.id, state=state, approved_at=now, next_check_at=now)
+        if batch.state is State.PENDING_APPROVAL:
+            await _decide(ctx, conn, batch, given)
         return await _of(conn, caller, batch_id)
+
+
+async def _decide(ctx: Context, conn: Connection, batch: Batch, given: int) -> None:
+    """Let the rows go where enough have agreed. Rules that have changed since ask for more, never for fewer."""
+    needed, now = max(batch.needed, _needed(ctx, batch.totals)), ctx.now()
+    changes: dict[str, Any] = {"needed": needed}
+    if given >= needed:
+        state = DECISIONS.next(batch.state, Command.APPROVE)
+        changes |= {"state": state.value, "approved_at": now, "next_check_at": now}
+    await batches.update(conn, batch.id, **changes)
 
 
 async def _given(ctx: Context, conn: Connection, batch: Batch, caller: Caller) -> int:

@@ -91,6 +91,17 @@ async def test_a_refusal_says_why():
     assert (second.code, second.already) == (FailureCode.ALREADY_REFUNDED, True)
 
 
+async def test_a_refund_whose_id_razorpay_knows_may_have_been_made_before():
+    known = {
+        "code": "BAD_REQUEST_ERROR",
+        "reason": "duplicate_refund_id",
+        "description": "Duplicate refund id.",
+    }
+    async with razorpay(answers({"error": known}, status=400)) as (_, refunds):
+        outcome = await refunds.refund(PAYMENT, body(refunds), key=OURS)
+    assert (outcome.code, outcome.already) == (FailureCode.DUPLICATE, True)
+
+
 async def test_a_refund_is_found_by_our_id():
     mine = refund(notes={"counterfoil_refund": OURS})
     async with razorpay(collection(refund(id="rfnd_other", notes={"why": "x"}), mine)) as (server, refunds):

@@ -68,9 +68,14 @@ def _refused(answer: Answer, complaint: Complaint, verb: Verb | None) -> Refused
         message=plain(description),
         status=answer.status,
         retry_after_s=retry_after_s(answer),
-        already=code is FailureCode.ALREADY_REFUNDED or _ALREADY_CAPTURED in description,
+        already=_already(code, verb) or _ALREADY_CAPTURED in description,
         raw=answer.body,
     )
+
+
+def _already(code: FailureCode, verb: Verb | None) -> bool:
+    """Whether a refund may have been made before; the one with our id was, if Razorpay has one."""
+    return code is FailureCode.ALREADY_REFUNDED or (verb is Verb.REFUND and code is FailureCode.DUPLICATE)
 
 
 def _complaint(answer: Answer) -> Complaint:
