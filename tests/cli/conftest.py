@@ -13,7 +13,7 @@ from counterfoil import log
 from counterfoil.cli.main import main
 from database import Postgres, folder, memory
 from sandbox_server import Sandbox, run_sandbox
-from service import Service, counterfoil, environment, running_service
+from service import Service, counterfoil, environment, running_service, serving
 
 
 class Ran(NamedTuple):
@@ -48,7 +48,14 @@ def service(fast_postgres: Postgres, gateways: Sandbox, key_file: Path) -> Itera
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def own_service(fast_postgres: Postgres, key_file: Path) -> Iterator[Service]:
+    """One of a file's own, for tests that change the settings, which are everybody's: it names its `service` so."""
+    with serving(fast_postgres, key_file=key_file) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def environ(service: Service, key_file: Path) -> dict[str, str]:
     """What a command needs to work on the running service's database."""
     return environment(service.sandbox, service.database_url, key_file, public_url=service.url)

@@ -3,14 +3,11 @@
 import io
 import json
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from database import Postgres, folder, memory
-from service import Service, environment, serving
+from service import Service
 
 
 def said(run: Any, *arguments: str, **variables: Any) -> Any:
@@ -21,21 +18,8 @@ def said(run: Any, *arguments: str, **variables: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def own_key() -> Iterator[Path]:
-    with folder(memory()) as path:
-        yield path / "key"
-
-
-@pytest.fixture(scope="module")
-def service(fast_postgres: Postgres, own_key: Path) -> Iterator[Service]:
-    """One of these tests' own: settings are everybody's."""
-    with serving(fast_postgres, key_file=own_key) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def environ(service: Service, own_key: Path) -> dict[str, str]:
-    return environment(service.sandbox, service.database_url, own_key, public_url=service.url)
+def service(own_service: Service) -> Service:
+    return own_service
 
 
 @pytest.fixture

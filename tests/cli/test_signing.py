@@ -12,29 +12,15 @@ from cryptography import x509
 
 from counterfoil.documents import receipt_signing
 from counterfoil.documents.receipt_signing import Verdict
-from database import Postgres, folder, memory
-from service import Service, environment, serving
+from service import Service
 from signers import certificate, new_key, pem
 
 NAME = "CN=Kaveri Books & Coffee"
 
 
 @pytest.fixture(scope="module")
-def own_key() -> Iterator[Path]:
-    with folder(memory()) as path:
-        yield path / "key"
-
-
-@pytest.fixture(scope="module")
-def service(fast_postgres: Postgres, own_key: Path) -> Iterator[Service]:
-    """One of these tests' own: settings are everybody's."""
-    with serving(fast_postgres, key_file=own_key) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def environ(service: Service, own_key: Path) -> dict[str, str]:
-    return environment(service.sandbox, service.database_url, own_key, public_url=service.url)
+def service(own_service: Service) -> Service:
+    return own_service
 
 
 @pytest.fixture(autouse=True)

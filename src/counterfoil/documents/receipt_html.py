@@ -20,6 +20,11 @@ _PAGES: Final = Environment(
     trim_blocks=True,
 )
 _BODY: Final = re.compile("<body[^>]*>")
+# What stands before all that is seen, where no <body> says where that begins.
+_HEAD: Final = re.compile(
+    r"(?:\s|<!doctype[^>]*>|</?(?:html|head)(?:\s[^>]*)?>|<meta[^>]*>|<title[^>]*>[^<]*</title>|<style[^>]*>.*?</style>)*",
+    re.DOTALL,
+)
 
 
 def render(
@@ -47,10 +52,12 @@ def with_verdict(
     signature: Verdict | None = None,
     no_pdf: bool = False,
 ) -> str:
-    """A page of an operator's own, with the same at its head."""
+    """A page of an operator's own (as `markup` writes it), with the same above all that is seen."""
     said = _said(receipt, same, signature, no_pdf)
     verdict = _PAGES.get_template("verified.html").render(shown=shown(receipt), **said)
-    return _BODY.sub(lambda body: body[0] + verdict, page, count=1) if _BODY.search(page) else verdict + page
+    begins = _BODY.search(page) or _HEAD.match(page)
+    at = begins.end() if begins else 0
+    return page[:at] + verdict + page[at:]
 
 
 def _said(receipt: Receipt, same: bool | None, signature: Verdict | None, no_pdf: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pypdfium2
 import pytest
 
-from counterfoil.documents import jail, page_template, receipt_html, warden
+from counterfoil.documents import jail, markup, page_template, receipt_html, warden
 from counterfoil.services import receipts
 from database import Postgres
 from service import Service, serving
@@ -443,12 +443,30 @@ def test_the_page_behind_the_link_is_the_merchants_with_our_word_at_its_head(ser
     assert not service.run(same(receipt(service, payment, "pdf") + b" "))
 
 
-def test_our_word_stands_before_a_page_without_a_body():
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "<p>x</p>"),
+        (markup.HEAD, "<header><h1>x</h1></header>"),
+        (
+            markup.HEAD
+            + '<html lang="en">\n<head><title>R &gt; 1</title>\n<style>p > b { top: 0 }</style></head>\n',
+            "x</html>",
+        ),
+        (
+            markup.HEAD + "<title>R-1</title><style>p { top: 0 }</style>",
+            "<p>x</p><style>b { top: 0 }</style>",
+        ),
+        (markup.HEAD + '<html><head></head><body class="x">', "<p>x</p></body></html>"),
+    ],
+)
+def test_our_word_stands_above_all_that_is_seen_and_behind_the_doctype(before: str, after: str):
     import receipt_samples
 
-    made = receipt_html.with_verdict("<p>x</p>", receipt_samples.receipt(), same=False)
-    assert made.startswith('<p class="verified"')
+    made = receipt_html.with_verdict(before + after, receipt_samples.receipt(), same=False)
+    assert made.startswith(before + '<p class="verified"')
     assert "is not this receipt" in made
+    assert made.endswith(after)
 
 
 def test_once_the_settings_are_live_a_key_of_the_sandbox_changes_no_template(service: Service, name: str):

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import tempfile
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -34,7 +35,7 @@ from counterfoil.web.api.strict import StrictRoute
 from counterfoil.web.security import Admin, InContext, Support, Viewer
 
 router = APIRouter(prefix="/api/payments", tags=["receipts"], route_class=StrictRoute, responses=PROBLEMS)
-Format = Literal["json", "pdf", "html", "xlsx", "csv"]
+Format = Annotated[Literal["json", "pdf", "html", "xlsx", "csv"] | None, Query(alias="format")]
 ExportFormat = Literal["pdf", "html", "xlsx", "csv", "json", "book"]
 Channel = Literal["email", "sms", "in_app"]
 SHOWN: Final = frozenset({"json", "html"})  # in the browser itself; the others are saved
@@ -64,11 +65,12 @@ async def of_payment(
     ctx: InContext,
     caller: Viewer,
     payment_id: str,
-    format_: Annotated[Format | None, Query(alias="format")] = None,
+    format_: Format = None,
 ) -> Response:
     """The payment's receipt, in the format that `format` or the Accept header names. 409 where no money was taken."""
-    chosen = choose(service.formats(ctx), named=format_, accept=request.headers.get("accept"))
-    return await answer(ctx, await service.of_payment(ctx, caller, known("payment", payment_id)), chosen)
+    return await _answer(
+        request, ctx, format_, lambda: service.of_payment(ctx, caller, known("payment", payment_id))
+    )
 
 
 @router.get("/refunds/{refund_id}/receipt", response_model=None, responses=says(ReceiptAnswer))
@@ -77,11 +79,12 @@ async def of_refund(
     ctx: InContext,
     caller: Viewer,
     refund_id: str,
-    format_: Annotated[Format | None, Query(alias="format")] = None,
+    format_: Format = None,
 ) -> Response:
     """The refund's receipt, in the format that `format` or the Accept header names. 409 where it has not arrived."""
-    chosen = choose(service.formats(ctx), named=format_, accept=request.headers.get("accept"))
-    return await answer(ctx, await service.of_refund(ctx, caller, known("refund", refund_id)), chosen)
+    return await _answer(
+        request, ctx, format_, lambda: service.of_refund(ctx, caller, known("refund", refund_id))
+    )
 
 
 @router.get("/receipts", response_model=None, responses=says(ReceiptList))
@@ -172,11 +175,12 @@ async def read(
     ctx: InContext,
     caller: Viewer,
     receipt_id: str,
-    format_: Annotated[Format | None, Query(alias="format")] = None,
+    format_: Format = None,
 ) -> Response:
     """One receipt, of a payment or of a refund, as it was issued and with what has become of it since."""
-    chosen = choose(service.formats(ctx), named=format_, accept=request.headers.get("accept"))
-    return await answer(ctx, await service.get(ctx, caller, known("receipt", receipt_id)), chosen)
+    return await _answer(
+        request, ctx, format_, lambda: service.get(ctx, caller, known("receipt", receipt_id))
+    )
 
 
 @router.get("/receipts/{receipt_id}/deliveries", response_model=None, responses=says(ReceiptDeliveries))
@@ -236,6 +240,14 @@ def instant(name: str, moment: datetime) -> datetime:
         return views.in_utc(moment)
     except OverflowError:
         raise InvalidRequestError(f"{name} is too far away.", field=name) from None
+
+
+async def _answer(
+    request: Request, ctx: Context, named: str | None, find: Callable[[], Awaitable[Receipt]]
+) -> Response:
+    """The receipt that is found, in the format that is asked for. Raises NotAcceptableError before it is sought."""
+    chosen = choose(service.formats(ctx), named=named, accept=request.headers.get("accept"))
+    return await answer(ctx, await find(), chosen)
 
 
 async def answer(ctx: Context, receipt: Receipt, chosen: str) -> Response:
