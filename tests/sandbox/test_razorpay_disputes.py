@@ -290,4 +290,6 @@ def test_what_was_won_may_be_asked_again_in_a_later_phase(shop):
     moved(shop, dispute, "won")
     again = moved(shop, dispute, "open", phase="pre_arbitration")
     assert (again["status"], again["phase"]) == ("open", "pre_arbitration")
+    with pytest.raises(ControlError, match="goes on to a later phase: it is in pre_arbitration"):
+        moved(shop, dispute, "open", phase="chargeback")
     assert moved(shop, dispute, "lost")["amount_deducted"] == dispute["amount"]

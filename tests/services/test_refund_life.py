@@ -229,6 +229,18 @@ class Life(RuleBasedStateMachine):
         name = {"stripe": "dispute", "razorpay": "dispute_id"}[one["gateway"]]
         self.act(self.world.control(f"{one['gateway']}/dispute_status", {name: one["id"], "status": status}))
 
+    @precondition(lambda self: self.world.at_gateway("dispute"))
+    @rule(nth=NTH, phase=st.sampled_from(("pre_arbitration", "arbitration")))
+    def ask_about_a_dispute_again(self, nth: int, phase: str) -> None:
+        """Also about one that was won: its money is held again."""
+        found = self.world.at_gateway("dispute")
+        one = found[nth % len(found)]
+        asked = {
+            "stripe": {"dispute": one["id"], "status": "appeal_under_review"},
+            "razorpay": {"dispute_id": one["id"], "status": "open", "phase": phase},
+        }[one["gateway"]]
+        self.act(self.world.control(f"{one['gateway']}/dispute_status", asked))
+
     # What is always so.
 
     @invariant()
@@ -328,9 +340,19 @@ async def _agree(world: World) -> None:
         )
         [charge] = await world.stage.rows("SELECT * FROM charges WHERE payment_id = $1", paid["id"])
         assert charge["refunded_seen"] == given + by_hand, (charge, world.at_gateway("refund", paid))
+        disputes = world.at_gateway("dispute", paid)
+        assert charge["disputed_held"] == sum(map(_holds, disputes)), (charge, disputes)
     for one in refunds:
         for_a_person = one["state"] == "approved" and one["next_check_at"] is None
         assert one["state"] not in LIVE or for_a_person, one
+
+
+def _holds(dispute: dict[str, Any]) -> int:
+    """What of the charge its gateway keeps back for the dispute: Stripe what it took, Razorpay all of it until it is decided."""
+    if dispute["gateway"] == "stripe":
+        return -sum(row["amount"] for row in dispute["balance_transactions"])
+    undecided = dispute["status"] in {"open", "under_review"}
+    return dispute["amount"] if undecided else dispute["amount_deducted"]
 
 
 @pytest.fixture

@@ -26,7 +26,12 @@ def test_every_problem_is_answered_with_its_status_and_what_http_wants_beside_it
     answer = problems.response(problem, "It is so.")
     assert answer.status_code == problem.status
     assert answer.media_type == "application/problem+json"
-    waits = {Problem.DATABASE_AWAY: "1", Problem.IDEMPOTENCY_IN_FLIGHT: "1", Problem.GATEWAY_AWAY: "30"}
+    waits = {
+        Problem.DATABASE_AWAY: "1",
+        Problem.IDEMPOTENCY_IN_FLIGHT: "1",
+        Problem.GATEWAY_AWAY: "30",
+        Problem.DOCUMENTS_AWAY: "30",
+    }
     assert answer.headers.get("retry-after") == waits.get(problem)
     assert answer.headers.get("www-authenticate") == ("Bearer" if problem.status == 401 else None)
 

@@ -22,11 +22,12 @@ _BY_STATUS: Final = {
     405: Problem.METHOD_NOT_ALLOWED,
     413: Problem.TOO_LARGE,
 }
-# A breaker lets a payment try again after half a minute at first.
+# A breaker lets a payment try again after half a minute at first; memory and processes come back as soon, a disk by hand.
 _RETRY_AFTER_S: Final = {
     Problem.DATABASE_AWAY: "1",
     Problem.IDEMPOTENCY_IN_FLIGHT: "1",
     Problem.GATEWAY_AWAY: "30",
+    Problem.DOCUMENTS_AWAY: "30",
 }
 _FAULTS: Final = {"missing": "this is needed", "extra_forbidden": "there is no such field"}
 

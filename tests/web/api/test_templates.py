@@ -390,7 +390,7 @@ def test_where_no_process_can_start_a_template_is_neither_previewed_nor_publishe
         preview = service.post(f"{PATH}/{name}/preview", {"format": "html"})
         publishing = service.post(f"{PATH}/{name}/publish", {})
     for told in (preview, publishing):
-        assert (told.status, told.json["code"]) == (503, "documents_away")
+        assert (told.status, told.json["code"], told.headers["retry-after"]) == (503, "documents_away", "30")
         assert "space for temporary files" in told.json["what_to_do"]
         assert "No space left" not in told.json["detail"]
     assert service.get(f"{PATH}/{name}").json["published"] is None

@@ -102,9 +102,11 @@ def dispute_status(account: Account, given: Json) -> Json:
     """
     found = _find(account, DISPUTE, given.get("dispute_id"))
     status, later = given.get("status"), _phase(given, found.body["phase"])
-    goes_on = status == "open" and disputing.PHASES.index(later) > disputing.PHASES.index(found.body["phase"])
-    if found.body["status"] not in disputing.UNDECIDED and not goes_on:
+    further = disputing.PHASES.index(later) - disputing.PHASES.index(found.body["phase"])
+    if found.body["status"] not in disputing.UNDECIDED and (status != "open" or further <= 0):
         raise ValueError(f"the dispute is over: {found.body['status']}")
+    if further < 0:
+        raise ValueError(f"a dispute goes on to a later phase: it is in {found.body['phase']}")
     if status == "open":
         disputing.ask_again(account, found, phase=later, within_s=_respond_in(given))
     elif status == "under_review":
