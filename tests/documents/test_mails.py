@@ -37,6 +37,9 @@ NAMES = (
     "rule",
     "requester",
     "needs",
+    "batch",
+    "name",
+    "rows",
 )
 FACTS = {name: f"the {name}" for name in NAMES}
 

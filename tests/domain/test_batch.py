@@ -78,3 +78,12 @@ def test_a_batch_is_decided_once():
     for state in (State.DONE, State.REJECTED, State.CANCELLED):
         with pytest.raises(WrongStateError):
             batch.DECISIONS.next(state, Command.APPROVE)
+
+
+@pytest.mark.parametrize("command", [Command.EXPIRE, Command.CANCEL])
+def test_what_waits_can_end_undecided_and_what_was_decided_cannot(command: Command):
+    assert batch.DECISIONS.next(State.PENDING_APPROVAL, command) is State.CANCELLED
+    assert batch.DECISIONS.next(State.CANCELLED, command) is State.CANCELLED
+    for state in (State.RUNNING, State.DONE, State.REJECTED):
+        with pytest.raises(WrongStateError):
+            batch.DECISIONS.next(state, command)

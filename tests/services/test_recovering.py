@@ -14,8 +14,10 @@ from counterfoil.domain.errors import DatabaseAwayError
 from counterfoil.gateways.base import Found, Listed, Listing
 from counterfoil.gateways.razorpay import recovering as razorpay
 from counterfoil.gateways.stripe import recovering as stripe
+from counterfoil.gateways.stripe import speak
 from counterfoil.services import inbox, recovering, settling
 from counterfoil.store import facts as stored_facts
+from counterfoil.store import payments as stored_payments
 from service import Service, call
 
 # Past the time that is left to webhooks, and the pause between two readings of a list.
@@ -468,10 +470,10 @@ def test_a_sweeper_that_dies_at_any_commit_leaves_all_to_the_next(service, weak,
     assert service.payment(charged["id"])["status"] == "captured"
 
 
-def test_an_object_that_breaks_a_rule_of_ours_is_told_and_hides_none_after_it(service, monkeypatch):
-    bad, good = paid_in_checkout(service), paid_in_checkout(service)
-    service.advance(LATER_S)
-    insert = stored_facts.insert
+@pytest.fixture
+def unlearnable(service, monkeypatch) -> Any:
+    """A payment at Razorpay, of which nothing can be written down."""
+    bad, insert = paid_in_checkout(service), stored_facts.insert
 
     async def breaking(conn: Any, attempt: Any, *rest: Any, **named: Any) -> bool:
         if attempt.payment_id == bad["id"]:
@@ -479,14 +481,101 @@ def test_an_object_that_breaks_a_rule_of_ours_is_told_and_hides_none_after_it(se
         return await insert(conn, attempt, *rest, **named)
 
     monkeypatch.setattr(stored_facts, "insert", breaking)
+    yield bad
+    service.rows("UPDATE exceptions SET resolved_at = now() WHERE resolved_at IS NULL RETURNING id")
+
+
+def not_learned(service: Service, payment: Any) -> list[dict[str, Any]]:
+    return service.rows(
+        "SELECT * FROM exceptions WHERE kind = $1 AND payment_id = $2 ORDER BY id",
+        recovering.NOT_LEARNED,
+        payment["id"],
+    )
+
+
+def test_an_object_that_breaks_a_rule_of_ours_is_told_and_hides_none_after_it(
+    service, unlearnable, monkeypatch
+):
+    good = paid_in_checkout(service)
+    service.advance(LATER_S)
     sweep(service)
     assert service.payment(good["id"])["status"] == "authorized"
     assert cursors(service)["payments"]["error"].endswith("could not be learned: ZeroDivisionError")
+    [called] = not_learned(service, unlearnable)
+    assert called["resolved_at"] is None
     monkeypatch.undo()
     service.advance(LATER_S)
     sweep(service)
-    assert service.payment(bad["id"])["status"] == "authorized"
+    assert service.payment(unlearnable["id"])["status"] == "authorized"
     assert cursors(service)["payments"]["error"] is None
+    [called] = not_learned(service, unlearnable)
+    assert (called["resolved_at"] is None, called["resolved_by"]) == (False, None)  # it ended by itself
+
+
+def test_an_object_that_is_never_learned_waits_for_a_person_when_its_list_has_long_forgotten_it(
+    service, unlearnable
+):
+    service.advance(LATER_S)
+    sweep(service)
+    service.advance(LATER_S)
+    sweep(service)  # the overlap is read again: it is tried again, and a person is called once
+    service.advance(86_400)
+    catch_up(service)
+    service.advance(LATER_S)
+    sweep(service)
+    assert cursors(service)["payments"]["error"] is None
+    [called] = not_learned(service, unlearnable)
+    [ref] = [one["id"] for one in of_order(service, unlearnable)]
+    assert (called["subject"], called["resolved_at"]) == (ref, None)
+    assert "ZeroDivisionError" in called["sentence"]
+
+
+def of_order(service: Service, payment: Any) -> list[dict[str, Any]]:
+    order = payment["checkout"]["razorpay"]["order_id"]
+    return [one for one in service.sandbox.truth()["razorpay"]["payments"] if one["order_id"] == order]
+
+
+def test_what_a_person_has_settled_of_it_stays_settled_while_it_is_tried_again(service, unlearnable):
+    service.advance(LATER_S)
+    sweep(service)
+    [called] = not_learned(service, unlearnable)
+    path = f"/api/payments/exceptions/{called['id']}/resolve"
+    assert service.post(path, {"note": "known"}, key=service.key("approver")).status == 200
+    service.advance(LATER_S)
+    sweep(service)
+    assert len(not_learned(service, unlearnable)) == 1
+
+
+def test_an_object_whose_payment_cannot_even_be_looked_for_calls_a_person_about_its_account(
+    service, monkeypatch
+):
+    async def breaking(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(stored_payments, "find_attempt", breaking)
+    [last] = walked(service, Odd(Found(refs=("pay\0lost",))), timedelta(minutes=5), turns=1)
+    assert "could not be learned" in str(last.error)
+    [called] = [row for row in exceptions(service) if row["kind"] == recovering.NOT_LEARNED][-1:]
+    assert (called["subject"], called["payment_id"]) == ("pay lost", None)
+
+
+def test_an_event_that_breaks_the_reading_waits_in_the_inbox_and_hides_none_after_it(service, monkeypatch):
+    made, read = [confirmed_unheard(service), confirmed_unheard(service)], speak.read
+    [ref] = [
+        row["ref"] for row in service.rows("SELECT ref FROM attempts WHERE payment_id = $1", made[0]["id"])
+    ]
+
+    def breaking(headers: Any, body: bytes) -> Any:
+        if ref.encode() in body:
+            raise ZeroDivisionError
+        return read(headers, body)
+
+    monkeypatch.setattr(speak, "read", breaking)
+    service.advance(LATER_S)
+    sweep(service)
+    monkeypatch.undo()
+    understand(service)
+    assert [service.payment(one["id"])["status"] for one in made] == ["captured", "captured"]
 
 
 class Odd:

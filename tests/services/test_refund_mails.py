@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import builders
-from counterfoil.services import importing, refunding, sending
+from counterfoil.services import batches, importing, refunding, sending
 from counterfoil.services.context import Context
 from counterfoil.services.importing import Plan
 from counterfoil.store.payments import Family
@@ -378,6 +378,56 @@ def test_one_that_waits_anew_since_rules_became_stricter_is_told_and_reminded_of
     for _ in range(3):
         pass_by(service, HOUR)
     assert subjects(box, MONEY) == told * 2
+
+
+def brought(service: Service) -> Any:
+    """A batch of two refunds that waits for approval."""
+    csv = "payment,amount,reason\n" + "".join(f"{paid(service)['id']},2000,duplicate\n" for _ in range(2))
+    answer = service.post("/api/payments/refunds/batches", {"name": "returns.csv", "csv": csv})
+    assert answer.status == 201, answer
+    return answer.json
+
+
+def reminded(service: Service) -> None:
+    """The time of the reminder comes, and some more in which it is sent."""
+    service.advance(HOUR + 1)
+    while service.run(batches.carry_out(service.context)):
+        pass
+
+
+def test_they_are_reminded_once_of_a_batch_that_waits(service, box):
+    rules(service, approvalReminderHours=1, approvalExpiryHours=9, secondApprovalThreshold={"USD": 4_000})
+    batch = brought(service)
+    for _ in range(12):
+        reminded(service)
+        pass_by(service)
+    [mail] = box.to(MONEY)
+    assert subjects(box, MONEY) == ["Still waiting for approval: 2 refunds, 40.00 USD in all"]
+    assert "brought 2 refunds in the file returns.csv, 40.00 USD in all" in text(mail)
+    assert "Two people have to agree, other than who brought it." in text(mail)
+    assert f"counterfoil refunds approve {batch['id']} agrees" in text(mail)
+    assert service.get(f"/api/payments/refunds/batches/{batch['id']}").json["status"] == "cancelled"
+
+
+def test_of_a_batch_that_was_decided_meanwhile_nobody_is_reminded(service, box):
+    rules(service, approvalReminderHours=1)
+    batch = brought(service)
+    reminded(service)
+    service.post(f"/api/payments/refunds/batches/{batch['id']}/reject", {"reason": "no"})
+    pass_by(service)
+    assert box.mails == []
+    [mail] = service.rows("SELECT kind, outcome FROM mails WHERE about = $1", batch["id"])
+    assert (mail["kind"], mail["outcome"]) == ("refund_batch_reminder_operators", "withdrawn")
+
+
+def test_a_reminder_of_a_batch_that_cannot_be_delivered_calls_a_person(service, box):
+    rules(service, approvalReminderHours=1)
+    box.rcpt.append("550 5.1.1 no such user")
+    batch = brought(service)
+    reminded(service)
+    pass_by(service)
+    called = service.rows("SELECT sentence FROM exceptions WHERE kind = 'mail_failed' ORDER BY id")
+    assert f"of {batch['id']} could not be delivered" in called[-1]["sentence"]
 
 
 def test_operators_are_told_of_a_failure_with_what_the_gateway_says(service, box):

@@ -105,6 +105,33 @@ async def test_a_migration_that_fails_leaves_nothing_and_those_before_it_stand(
     assert await asyncio.to_thread(migrate.migrate, url) == ["8002"]
 
 
+async def test_a_batch_that_waited_before_batches_had_a_time_is_looked_at_and_no_other(
+    empty_database, tmp_path, monkeypatch
+):
+    url, versions = empty_database.owner_url, tmp_path / "migrations" / "versions"
+    shutil.copytree(migrations.VERSIONS.parent, versions.parent)
+    for later in versions.glob("00*"):
+        if later.name[:4] >= "0019":
+            later.unlink()
+    with monkeypatch.context() as before:
+        for module in (migrations, migrate):
+            before.setattr(module, "VERSIONS", versions)
+        await asyncio.to_thread(migrate.migrate, url)
+    async with connected(url) as connection:
+        await connection.execute("INSERT INTO merchants VALUES ('m', 'Shop', now())")
+        await connection.execute(
+            """
+            INSERT INTO refund_batches (id, merchant_id, mode, name, digest, state, because, needed, requested_by, person,
+                role, rows, totals, requested_at)
+            SELECT state, 'm', 'sandbox', 'a.csv', state, state, 'why', 1, 'key', 'anna', 'approver', 1, '{}', now()
+            FROM unnest(ARRAY['pending_approval', 'rejected', 'cancelled', 'done']) AS state
+            """
+        )
+        await asyncio.to_thread(migrate.migrate, url)
+        rows = await connection.fetch("SELECT id FROM refund_batches WHERE next_check_at = requested_at")
+    assert [row["id"] for row in rows] == ["pending_approval"]
+
+
 def test_a_database_that_a_newer_version_migrated_is_refused(owner_url, more_migrations, monkeypatch):
     ours = migrations.VERSIONS
     more_migrations("8001", "SELECT 1")

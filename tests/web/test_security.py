@@ -1,7 +1,9 @@
 """Who may do what: one table of permission × route, held against the application's own routes."""
 
+import http.client
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
@@ -10,6 +12,7 @@ from starlette.routing import Route
 import outgoing
 from counterfoil.domain.operator import Role
 from counterfoil.services import keys
+from counterfoil.store import keys as stored_keys
 from counterfoil.web.app import create_app
 from counterfoil.web.security import Requires
 from service import Service
@@ -214,6 +217,58 @@ def test_without_a_key_there_is_nothing(service, method, path, needs):
 def test_what_is_no_key_of_ours_is_refused(service, header):
     answer = service.call("GET", "/api/payments", key="", headers={"authorization": header})
     assert answer.status == 401
+
+
+def without_its_body(service: Service, authorization: str) -> int:
+    """What is answered to a request whose body of two megabytes is announced, and not sent."""
+    connection = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=2)
+    try:
+        connection.putrequest("POST", "/api/payments/refunds/batches")
+        for name, value in (("content-type", "application/json"), ("content-length", "2000000")):
+            connection.putheader(name, value)
+        connection.putheader("authorization", authorization)
+        connection.endheaders()
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("header", ["", "Bearer x", "Bearer cf_sandbox_" + "x" * 43])
+def test_nothing_of_a_body_is_waited_for_or_looked_at_for_who_has_no_key(service, header):
+    assert without_its_body(service, header) == 401
+    for body in (b"{", b'{"note": "4242424242424242"}', b"[" * 100_000, b"x" * 300_000):
+        answer = service.call(
+            "POST", "/api/payments", body, key="", headers={"authorization": header} if header else {}
+        )
+        assert (answer.status, answer.json["code"]) == (401, "not_authenticated")
+    with pytest.raises(TimeoutError):  # with a key it is waited for
+        without_its_body(service, f"Bearer {service.key('approver')}")
+
+
+def test_the_connection_of_a_body_that_was_not_read_serves_the_next_request(service):
+    connection = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=5)
+    try:
+        for authorization, status in (("", 401), (f"Bearer {service.key()}", 413)):
+            headers = {"content-type": "application/json", "authorization": authorization}
+            connection.request("POST", "/api/payments", b"x" * 2_000_000, headers)
+            answer = connection.getresponse()
+            assert answer.status == status
+            answer.read()
+    finally:
+        connection.close()
+
+
+def test_a_key_is_looked_up_once_a_request(service, monkeypatch):
+    asked, by_digest = [], stored_keys.by_digest
+
+    async def counting(*named: Any) -> Any:
+        asked.append(named)
+        return await by_digest(*named)
+
+    monkeypatch.setattr(stored_keys, "by_digest", counting)
+    assert service.post("/api/payments", {"amount": 100, "currency": "USD"}).status == 201
+    assert service.get("/api/payments").status == 200
+    assert len(asked) == 2
 
 
 def test_the_scheme_may_be_written_in_any_case(service):

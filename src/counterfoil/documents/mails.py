@@ -135,6 +135,14 @@ ENGLISH: Final[Mapping[str, Words]] = {
             "counterfoil refunds approve {refund} agrees; counterfoil refunds reject {refund} says no, and why.",
         ),
     ),
+    "refund_batch_reminder_operators": Words(
+        "Still waiting for approval: {rows} refunds, {amount} in all",
+        (
+            "{requester} brought {rows} refunds in the file {name}, {amount} in all. Nobody has decided yet.",
+            "{needs} to agree, other than who brought it. If nobody does, it ends on {until}.",
+            "counterfoil refunds approve {batch} agrees; counterfoil refunds reject {batch} says no, and why.",
+        ),
+    ),
     "refund_failed_operators": Words(
         "Refund failed: {amount}, {payment}",
         (

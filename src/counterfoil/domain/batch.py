@@ -13,7 +13,7 @@ from typing import Final
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.ids import is_id
 from counterfoil.domain.machine import Machine
-from counterfoil.domain.money import MAX_MINOR
+from counterfoil.domain.money import MAX_MINOR, Money
 from counterfoil.domain.pan import looks_like_card
 
 ROWS_MOST: Final = 10_000  # what one person can answer for with one look at its total and its result
@@ -35,6 +35,7 @@ class Command(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     CANCEL = "cancel"
+    EXPIRE = "expire"
     FINISH = "finish"
 
 
@@ -42,12 +43,12 @@ DECISIONS: Final = Machine.read(
     State,
     Command,
     """
-                        approve   reject    cancel     finish
-    pending_approval    running   rejected  cancelled  !
-    running             .         !         !          done
-    done                !         !         !          .
-    rejected            !         .         !          !
-    cancelled           !         !         .          !
+                        approve   reject    cancel     expire     finish
+    pending_approval    running   rejected  cancelled  cancelled  !
+    running             .         !         !          !          done
+    done                !         !         !          !          .
+    rejected            !         .         !          !          !
+    cancelled           !         !         .          .          !
     """,
 )
 
@@ -90,8 +91,15 @@ class Batch:
     totals: Mapping[str, int]
     requested_at: datetime
     approved_at: datetime | None
+    expires_at: datetime | None  # until then it may be approved
+    reminded_at: datetime | None
     ended_at: datetime | None
     next_check_at: datetime | None
+
+    @property
+    def total(self) -> str:
+        """What it comes to, currency by currency, as a person writes it."""
+        return " and ".join(str(Money(total, currency)) for currency, total in sorted(self.totals.items()))
 
 
 def read(text: str) -> tuple[list[Row], list[Fault]]:

@@ -138,7 +138,7 @@ FIELDS: Final = (
     Field("refundProcessing.refundReasons", several(text(50), 50, least=1), "the reasons that may be given", default=list(REFUND_REASONS)),
     Field("refundProcessing.noteReasons", several(text(50), 50), "the reasons that need a note", default=list(NOTE_REASONS), optional=True),
     Field("refundProcessing.secondApprovalThreshold", AMOUNTS, "from this amount, counted in the same way, two must agree", default={}, optional=True),
-    Field("refundProcessing.approvalExpiryHours", whole(1, 720), "a refund that nobody decides in time is cancelled", default=EXPIRY_HOURS, optional=True),
+    Field("refundProcessing.approvalExpiryHours", whole(1, 720), "a refund or batch that nobody decides in time is cancelled", default=EXPIRY_HOURS, optional=True),
     Field("refundProcessing.approvalReminderHours", whole(1, 720), "after which somebody is reminded, once", default=REMINDER_HOURS, optional=True),
     Field("refundProcessing.speed", one_of("normal", "optimum"), "how fast Razorpay pays out; optimum costs a fee", default="normal", optional=True),
     Field("refundProcessing.tellCustomers", FLAG, "the customer is told by e-mail of a refund that is on its way, paid out, or has failed", default=True, optional=True),

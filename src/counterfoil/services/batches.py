@@ -6,7 +6,7 @@ Each row is a transaction of its own that also says what came of it: a batch tha
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
@@ -23,6 +23,7 @@ from counterfoil.domain.errors import (
     OwnRequestError,
     RefundLimitError,
     RefundRefusedError,
+    WrongStateError,
 )
 from counterfoil.domain.money import Money
 from counterfoil.domain.operator import Role
@@ -30,12 +31,14 @@ from counterfoil.domain.payment import winner_charge
 from counterfoil.domain.refund import Command as RefundCommand
 from counterfoil.domain.refund import Refund, refundable
 from counterfoil.domain.refund import State as RefundState
-from counterfoil.services import idempotency, records, refund_standing, refunding
+from counterfoil.services import idempotency, mailing, records, refund_standing, refunding
+from counterfoil.services.auditing import SERVICE
 from counterfoil.services.context import Context
+from counterfoil.services.exceptions import call_a_person_about_account
 from counterfoil.services.idempotency import Hold, Replay
 from counterfoil.services.payments import Caller
 from counterfoil.services.refunding import Wish
-from counterfoil.store import audit, batches, payments, refunds
+from counterfoil.store import audit, batches, exceptions, payments, refunds
 from counterfoil.store.batches import Approval
 from counterfoil.store.database import Connection
 from counterfoil.store.payments import Family
@@ -44,6 +47,8 @@ from counterfoil.store.refunds import Approval as RefundApproval
 CHECKED_AT_ONCE: Final = 500  # payments read together when a file is checked
 AT_ONCE: Final = 5  # rows at work at once: each takes a connection
 CHUNK: Final = 100
+PENDING: Final = "refund_batch_pending"  # the exception of one that waits
+UNDECIDED: Final = "nobody decided in time"
 LEASE: Final = timedelta(minutes=1)  # past any chunk that still runs
 # The columns of a result file.
 RESULT: Final = (
@@ -152,9 +157,19 @@ def _new(
         totals=totals,
         requested_at=ctx.now(),
         approved_at=None,
+        reminded_at=None,
         ended_at=None,
-        next_check_at=None,
+        **_time_to_decide(ctx),
     )
+
+
+def _time_to_decide(ctx: Context) -> dict[str, datetime]:
+    """Until when a batch waits from now on, and when to look at it: to remind of it, or to end it."""
+    policy, now = ctx.directory.refunding, ctx.now()
+    return {
+        "expires_at": now + policy.expiry,
+        "next_check_at": now + min(policy.reminder, policy.expiry),
+    }
 
 
 def _needed(ctx: Context, totals: Mapping[str, int]) -> int:
@@ -175,6 +190,8 @@ async def approve(ctx: Context, caller: Caller, batch_id: str) -> Batch:
         DECISIONS.next(batch.state, Command.APPROVE)
         if caller.person == batch.person:
             raise OwnRequestError("Who brings a batch does not approve it, whichever key they use.")
+        if batch.expires_at is not None and ctx.now() >= batch.expires_at:
+            raise WrongStateError(command="approve", state="expired", because=UNDECIDED)
         given = await _given(ctx, conn, batch, caller)
         if batch.state is State.PENDING_APPROVAL:
             await _decide(ctx, conn, batch, given)
@@ -187,7 +204,8 @@ async def _decide(ctx: Context, conn: Connection, batch: Batch, given: int) -> N
     changes: dict[str, Any] = {"needed": needed}
     if given >= needed:
         state = DECISIONS.next(batch.state, Command.APPROVE)
-        changes |= {"state": state.value, "approved_at": now, "next_check_at": now}
+        changes |= {"state": state.value, "approved_at": now, "expires_at": None, "next_check_at": now}
+        await _waits_no_more(ctx, conn, batch)
     await batches.update(conn, batch.id, **changes)
 
 
@@ -220,11 +238,27 @@ async def cancel(ctx: Context, caller: Caller, batch_id: str, because: str | Non
 async def _end(ctx: Context, caller: Caller, batch_id: str, command: Command, because: str) -> Batch:
     async with ctx.db.transaction() as conn:
         batch = await _of(conn, caller, batch_id, locked=True)
-        state = DECISIONS.next(batch.state, command)
-        if state is not batch.state:
-            await batches.update(conn, batch.id, state=state.value, because=because, ended_at=ctx.now())
-            await _audit(ctx, conn, batch, command.value, caller.actor)
+        await _ended(ctx, conn, batch, command, because, actor=caller.actor)
         return await _of(conn, caller, batch_id)
+
+
+async def _ended(
+    ctx: Context, conn: Connection, batch: Batch, command: Command, because: str, *, actor: str
+) -> None:
+    """End a batch that is locked, before anything of it is reserved. A decision made stays made."""
+    state = DECISIONS.next(batch.state, command)
+    if state is batch.state:
+        return
+    await batches.update(
+        conn, batch.id, state=state.value, because=because, ended_at=ctx.now(), next_check_at=None
+    )
+    await _waits_no_more(ctx, conn, batch)
+    await _audit(ctx, conn, batch, command.value, actor)
+
+
+async def _waits_no_more(ctx: Context, conn: Connection, batch: Batch) -> None:
+    """Who was called to decide on it is needed no more."""
+    await exceptions.end_each(conn, kind=PENDING, subjects=[batch.id], now=ctx.now())
 
 
 async def get(ctx: Context, caller: Caller, batch_id: str) -> Batch:
@@ -268,17 +302,53 @@ async def show(ctx: Context, batch: Batch) -> dict[str, Any]:
         "requested_by": batch.requested_by,
         "requested_at": records.instant(batch.requested_at),
         "approved_at": records.instant(batch.approved_at),
+        "expires_at": records.instant(batch.expires_at),
         "ended_at": records.instant(batch.ended_at),
     }
 
 
 async def carry_out(ctx: Context) -> bool:
-    """Make refunds of some rows of a batch that is due. True where there may be more."""
+    """Look after a batch that is due: remind of it or end it, or make refunds of some of its rows.
+
+    True where there may be more.
+    """
     async with ctx.db.transaction() as conn:
         batch = await batches.take_due(conn, now=ctx.now(), until=ctx.now() + LEASE)
-        numbers = await batches.waiting(conn, batch.id, CHUNK) if batch else []
-    if batch is None:
-        return False
+        if batch is None:
+            return False
+        if batch.state is State.PENDING_APPROVAL:
+            await _expire_or_remind(ctx, conn, batch)
+            return True
+        numbers = await batches.waiting(conn, batch.id, CHUNK)
+    await _carry_out(ctx, batch, numbers)
+    return True
+
+
+async def _expire_or_remind(ctx: Context, conn: Connection, batch: Batch) -> None:
+    """What is due of a batch that waits and is locked: whoever decides at the same moment comes before or after."""
+    now = ctx.now()
+    if batch.expires_at is None:  # it has waited since before batches had a time to be decided in
+        await batches.update(conn, batch.id, **_time_to_decide(ctx))
+        return
+    if now >= batch.expires_at:
+        await _ended(ctx, conn, batch, Command.EXPIRE, UNDECIDED, actor=SERVICE)
+        return
+    await call_a_person_about_account(
+        ctx,
+        conn,
+        merchant_id=batch.merchant_id,
+        mode=batch.mode,
+        kind=PENDING,
+        subject=batch.id,
+        sentence=f"The batch {batch.id} of {batch.rows} refunds, {batch.total} in all, has waited for approval since"
+        f" {batch.requested_at:%d %B}.",
+    )
+    await mailing.remind_of_batch(ctx, conn, batch)
+    await batches.update(conn, batch.id, reminded_at=now, next_check_at=batch.expires_at)
+
+
+async def _carry_out(ctx: Context, batch: Batch, numbers: Sequence[int]) -> None:
+    """Make refunds of these rows."""
     for some in _by(AT_ONCE, numbers):
         ended = await asyncio.gather(*(_place(ctx, batch, number) for number in some), return_exceptions=True)
         for number, end in zip(some, ended, strict=True):
@@ -296,7 +366,6 @@ async def carry_out(ctx: Context) -> bool:
             done = DECISIONS.next(batch.state, Command.FINISH)
             changes = {"state": done.value, "ended_at": ctx.now(), "next_check_at": None}
         await batches.update(conn, batch.id, **changes)
-    return True
 
 
 async def _place(ctx: Context, batch: Batch, number: int) -> None:

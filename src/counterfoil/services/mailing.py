@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from counterfoil.domain.batch import Batch
 from counterfoil.domain.delivery import is_address, number_of
 from counterfoil.domain.endpoint import Endpoint
 from counterfoil.domain.payment import Payment
@@ -29,6 +30,7 @@ REFUND_PAID: Final = "refund_paid"
 REFUND_FAILED: Final = "refund_failed"
 REFUND_PENDING_OPERATORS: Final = "refund_pending_operators"
 REFUND_REMINDER_OPERATORS: Final = "refund_reminder_operators"
+REFUND_BATCH_REMINDER_OPERATORS: Final = "refund_batch_reminder_operators"
 REFUND_FAILED_OPERATORS: Final = "refund_failed_operators"
 ENDPOINT_DISABLED: Final = "endpoint_disabled"
 RECEIPT: Final = "receipt"
@@ -37,6 +39,8 @@ SMS: Final = "sms"  # the channel
 TO_CUSTOMERS: Final = frozenset(
     {INVITATION, PAYMENT_FAILED, REFUND_SENT, REFUND_PAID, REFUND_FAILED, RECEIPT}
 )
+# What is about no payment.
+OF_NO_PAYMENT: Final = frozenset({ENDPOINT_DISABLED, REFUND_BATCH_REMINDER_OPERATORS})
 
 # A payment that failed as it was opened lives again with a retry of the request, and a refund may be paid out as soon as
 # it is sent: nobody is told within that moment. Who waits to pay, or for a receipt, waits no longer than that.
@@ -91,6 +95,13 @@ async def tell_disabled(ctx: Context, conn: Connection, endpoint: Endpoint, at: 
     policy, occasion = ctx.directory.delivery, f"{ENDPOINT_DISABLED}/{endpoint.id}/{at.isoformat()}"
     if policy.smtp is not None:
         await _queue(ctx, conn, endpoint, ENDPOINT_DISABLED, occasion, policy.operators)
+
+
+async def remind_of_batch(ctx: Context, conn: Connection, batch: Batch) -> None:
+    """Remind the operators, once, of refunds that wait for their approval."""
+    policy, kind = ctx.directory.delivery, REFUND_BATCH_REMINDER_OPERATORS
+    if policy.smtp is not None:
+        await _queue(ctx, conn, batch, kind, f"{kind}/{batch.id}", policy.operators)
 
 
 def dispute_of(mail: Mail) -> str:
@@ -174,7 +185,7 @@ def refund_of(mail: Mail) -> str:
 async def _queue(
     ctx: Context,
     conn: Connection,
-    about: Payment | Endpoint,
+    about: Payment | Endpoint | Batch,
     kind: str,
     occasion: str,
     recipients: Sequence[str],
@@ -185,7 +196,7 @@ async def _queue(
     )
 
 
-def _new(ctx: Context, about: Payment | Endpoint, kind: str, occasion: str, recipient: str) -> Mail:
+def _new(ctx: Context, about: Payment | Endpoint | Batch, kind: str, occasion: str, recipient: str) -> Mail:
     now = ctx.now()
     return Mail(
         id=ctx.new_id("mail"),

@@ -2,14 +2,15 @@
 
 A list is read from where the last window ended. At the end of a pass the next one begins earlier by the list's
 overlap, because some things appear late. After days without us it catches up a window at a time. What is found is
-kept once, however often it is read: events by their id, objects by their facts.
+kept once, however often it is read: events by their id, objects by their facts. What is found and cannot be learned is
+handed to a person, for the window after it has no memory of it.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -25,15 +26,15 @@ from counterfoil.gateways.base import (
     Recover,
     Refused,
     Unknown,
-    UnreadableEventError,
 )
+from counterfoil.gateways.wire import plain
 from counterfoil.services import facts, inbox, settling
 from counterfoil.services.accounts import Verifier
 from counterfoil.services.context import Context
-from counterfoil.services.exceptions import call_a_person
+from counterfoil.services.exceptions import call_a_person, call_a_person_about_account
 from counterfoil.services.facts import DisagreementError
+from counterfoil.store import exceptions, payments, queue, recovery
 from counterfoil.store import inbox as stored_inbox
-from counterfoil.store import payments, queue, recovery
 from counterfoil.store.database import Connection
 from counterfoil.store.exceptions import Again
 from counterfoil.store.facts import Source
@@ -56,6 +57,7 @@ FEW: Final = 500
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
 ERROR_CHARS: Final = 500
+NOT_LEARNED: Final = "object_not_learned"  # the exception of an object that broke the learning of it
 
 log = structlog.get_logger()
 
@@ -149,20 +151,54 @@ def _narrower(ctx: Context, cursor: Cursor, window: timedelta) -> Cursor:
 
 
 async def _learn_all(ctx: Context, gateway: Gateway, came: Listed) -> tuple[int, str | None]:
-    """Keep events and learn objects: how much was new, and what went wrong with one of them, if anything did."""
+    """Keep events and learn objects: how much was new, and what went wrong with one of them, if anything did.
+
+    One object that breaks a rule of ours hides none after it, and is not passed over: a person has it, until it is
+    learned, which a later reading of the overlap may yet do.
+    """
     events = [found.event for found in came.found if found.event is not None]
-    new, wrong = 0, None
+    new, wrong, learned = 0, None, []
     for start in range(0, len(events), inbox.BATCH):
         new += await _keep_events(ctx, gateway, events[start : start + inbox.BATCH])
     for found in came.found:
+        if found.event is not None:
+            continue
+        payment_id = None
         try:
-            new += await _learn(ctx, gateway, found) if found.event is None else 0
+            payment_id = await _owner(ctx, gateway, found)
+            new += await _learn(ctx, payment_id, found) if payment_id else 0
         except DatabaseAwayError:
             raise
-        except Exception as error:  # noqa: BLE001  one object that breaks a rule of ours must not hide all after it
+        except Exception as error:  # noqa: BLE001  whatever it was, a person is called
             wrong = f"{found.refs[0]} could not be learned: {type(error).__name__}"
             log.warning("object not learned", account=gateway.account_id, object=found.refs[0])
+            await _hand_over(ctx, gateway, payment_id, found, error)
+        else:
+            learned.append(found.refs[0])
+    if learned:
+        async with ctx.db.transaction() as conn:
+            await exceptions.end_each(conn, kind=NOT_LEARNED, subjects=learned, now=ctx.now())
     return new, wrong
+
+
+async def _hand_over(
+    ctx: Context, gateway: Gateway, payment_id: str | None, found: Found, error: Exception
+) -> None:
+    """Call a person, once, about an object that could not be learned. The window is not passed before that is kept."""
+    account, subject = ctx.directory.account(gateway.account_id), plain(found.refs[0])
+    told: dict[str, Any] = {
+        "kind": NOT_LEARNED,
+        "subject": subject,
+        "sentence": f"{subject} on {account.gateway}'s own list could not be learned: {type(error).__name__}."
+        " Sync its payment, or compare the two by hand.",
+        "again": Again.IF_NEWS,
+    }
+    async with ctx.db.transaction() as conn:
+        if payment_id is not None:
+            await call_a_person(ctx, conn, (await payments.get(conn, payment_id)).payment, **told)
+        else:
+            owner: dict[str, Any] = {"merchant_id": account.merchant_id, "mode": account.mode}
+            await call_a_person_about_account(ctx, conn, **owner, **told)
 
 
 def _refs(reports: Sequence[Report]) -> list[str]:
@@ -198,7 +234,7 @@ async def _concerns_us(conn: Connection, gateway: Gateway, letter: Delivery) -> 
     """
     try:
         event = gateway.speak.read([], letter.body)
-    except UnreadableEventError:
+    except Exception:  # noqa: BLE001  however reading breaks: in the inbox the event is parked, and hides none after it
         return True
     if _ours(event.reports):
         return True
@@ -216,11 +252,8 @@ async def _owner(ctx: Context, gateway: Gateway, found: Found) -> str | None:
         return await payments.find_attempt(conn, gateway.account_id, refs=refs, ours=_ours(found.reports))
 
 
-async def _learn(ctx: Context, gateway: Gateway, found: Found) -> int:
+async def _learn(ctx: Context, payment_id: str, found: Found) -> int:
     """What the object says of a payment of ours becomes facts; how many were new."""
-    payment_id = await _owner(ctx, gateway, found)
-    if payment_id is None:
-        return 0
     async with ctx.db.reading() as conn:
         family = await payments.get(conn, payment_id)
     if found.unreadable is None and all(_heard(family, report) for report in found.reports):

@@ -17,6 +17,7 @@ import structlog
 from counterfoil.documents import mails as documents
 from counterfoil.documents import receipt_mails, receipt_texts
 from counterfoil.documents.mails import Attached, Words
+from counterfoil.domain.batch import State as BatchState
 from counterfoil.domain.delivery import PASSWORD_PLACE, SMS_PLACE, Came, Fate, Text
 from counterfoil.domain.errors import ConfigurationError
 from counterfoil.domain.failure import BY_SLUG, FailureCode
@@ -29,7 +30,7 @@ from counterfoil.postman import TOTAL_S, Server
 from counterfoil.services import deadlines, delivering, mailing, receipts, templates, views
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person, call_a_person_about_account
-from counterfoil.store import endpoints, mails, payments, refunds
+from counterfoil.store import batches, endpoints, mails, payments, refunds
 from counterfoil.store import receipts as stored_receipts
 from counterfoil.store.mails import Mail
 from counterfoil.store.payments import Family
@@ -163,7 +164,7 @@ async def _end(ctx: Context, mail: Mail, outcome: str, error: str | None) -> Non
 async def _fail(ctx: Context, mail: Mail, outcome: str, came: Came) -> None:
     """It will not arrive: a person is told, who may reach the recipient in another way."""
     async with ctx.db.transaction() as conn:
-        of_payment = mail.kind != mailing.ENDPOINT_DISABLED
+        of_payment = mail.kind not in mailing.OF_NO_PAYMENT
         payment = (await payments.lock(conn, mail.about)).payment if of_payment else None
         await mails.end(conn, mail.id, outcome=outcome, error=came.error, now=ctx.now())
         said: dict[str, Any] = {
@@ -285,7 +286,6 @@ async def _refund_operators(ctx: Context, mail: Mail) -> Said | None:
         return None
     async with ctx.db.reading() as conn:
         given = (await refunds.approvals(conn, [refund.id]))[refund.id]
-    until = refund.expires_at.astimezone(ctx.directory.retrying.zone) if refund.expires_at else None
     facts = {
         "refund": refund.id,
         "amount": str(refund.money),
@@ -297,12 +297,41 @@ async def _refund_operators(ctx: Context, mail: Mail) -> Said | None:
         "note": refund.note or "none",
         "rule": refund.rule,
         "requester": refund.requested_by,
-        "needs": "Two people have" if refund.needed - len(given) > 1 else "One person has",
-        "until": f"{until:%d %B %Y, %H:%M} ({until.tzname()})" if until else "not told",
+        "needs": _needs(refund.needed - len(given)),
+        "until": _until(ctx, refund.expires_at),
         "gateway": ctx.directory.account(refund.account_id).gateway,
         "said": refund.why.rstrip("."),
     }
     return _say(ctx, mail.mode, mail.kind, facts)
+
+
+async def _refund_batch_operators(ctx: Context, mail: Mail) -> Said | None:
+    """None where it waits for nobody any more."""
+    async with ctx.db.reading() as conn:
+        batch = await batches.get(conn, mail.about, mail.merchant_id, mail.mode)
+        given = await batches.approvals(conn, batch.id)
+    if batch.state is not BatchState.PENDING_APPROVAL:
+        return None
+    facts = {
+        "batch": batch.id,
+        "name": batch.name,
+        "rows": str(batch.rows),
+        "amount": batch.total,
+        "requester": batch.requested_by,
+        "needs": _needs(batch.needed - len(given)),
+        "until": _until(ctx, batch.expires_at),
+    }
+    return _say(ctx, mail.mode, mail.kind, facts)
+
+
+def _needs(more: int) -> str:
+    return "Two people have" if more > 1 else "One person has"
+
+
+def _until(ctx: Context, at: datetime | None) -> str:
+    """A time as the business's people read it."""
+    until = at.astimezone(ctx.directory.retrying.zone) if at else None
+    return f"{until:%d %B %Y, %H:%M} ({until.tzname()})" if until else "not told"
 
 
 async def _receipt(ctx: Context, mail: Mail) -> Said | Text | None:
@@ -362,6 +391,7 @@ WRITERS: Final[Mapping[str, Callable[[Context, Mail], Awaitable[Said | Text | No
     mailing.REFUND_PENDING_OPERATORS: _refund_operators,
     mailing.REFUND_REMINDER_OPERATORS: _refund_operators,
     mailing.REFUND_FAILED_OPERATORS: _refund_operators,
+    mailing.REFUND_BATCH_REMINDER_OPERATORS: _refund_batch_operators,
     mailing.ENDPOINT_DISABLED: _endpoint_disabled,
     mailing.RECEIPT: _receipt,
 }

@@ -158,7 +158,7 @@ async def result(conn: Connection, batch_id: str) -> AsyncIterator[dict[str, Any
 
 
 async def take_due(conn: Connection, *, now: datetime, until: datetime) -> Batch | None:
-    """A running batch that nobody is at, pushed on so that no other process takes it too."""
+    """A batch that is due and that nobody is at, pushed on so that no other process takes it too."""
     row = await conn.fetchrow(
         f"""
         UPDATE refund_batches SET next_check_at = $2 WHERE id = (

@@ -1,5 +1,6 @@
 """Exceptions: what waits for a person, one at a time for each kind and subject, and how it was settled."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -71,6 +72,16 @@ async def end(conn: Connection, *, kind: str, about: str, now: datetime) -> None
         " WHERE resolved_at IS NULL AND kind = $1 AND starts_with(subject, $2 || '/')",
         kind,
         about,
+        now,
+    )
+
+
+async def end_each(conn: Connection, *, kind: str, subjects: Sequence[str], now: datetime) -> None:
+    """Close the open ones of this kind with one of these subjects."""
+    await conn.execute(
+        "UPDATE exceptions SET resolved_at = $3 WHERE resolved_at IS NULL AND kind = $1 AND subject = ANY($2::text[])",
+        kind,
+        subjects,
         now,
     )
 

@@ -10,10 +10,12 @@ from counterfoil.domain.operator import Role, may
 from counterfoil.services import keys
 from counterfoil.services.context import Context
 from counterfoil.services.payments import Caller
+from counterfoil.store.keys import ApiKey
 
 _BEARER: Final = HTTPBearer(
     auto_error=False, scheme_name="API key", description="`counterfoil keys create` makes a key."
 )
+_KEY: Final = "counterfoil.key"  # where it is kept in the scope of its request
 
 
 async def context(request: Request) -> Context:  # a plain function would be run in a thread
@@ -24,6 +26,17 @@ async def context(request: Request) -> Context:  # a plain function would be run
 InContext = Annotated[Context, Depends(context)]
 
 
+async def recognised(request: Request) -> ApiKey:
+    """Whose key came with the request, looked up once a request. Raises NotAuthenticatedError."""
+    if _KEY not in request.scope:
+        sent = await _BEARER(request)
+        if sent is None:
+            raise NotAuthenticatedError("This path needs an API key.")
+        request.scope[_KEY] = await keys.recognise(await context(request), sent.credentials.strip())
+    key: ApiKey = request.scope[_KEY]
+    return key
+
+
 class Requires:
     """A dependency that lets through keys whose role includes `role`, and says who they are."""
 
@@ -31,11 +44,9 @@ class Requires:
         self.role = role
 
     async def __call__(
-        self, ctx: InContext, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+        self, request: Request, _described: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
     ) -> Caller:
-        if sent is None:
-            raise NotAuthenticatedError("This path needs an API key.")
-        key = await keys.recognise(ctx, sent.credentials.strip())
+        key = await recognised(request)
         if not may(Role(key.role), self.role):
             raise NotPermittedError(needs=self.role.value, has=key.role)
         return Caller(

@@ -326,6 +326,7 @@ class BatchAnswer(BaseModel):
     requested_by: str
     requested_at: str
     approved_at: str | None
+    expires_at: str | None = Field(description="what nobody decides by then ends")
     ended_at: str | None
 
 

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope
 from counterfoil.domain.errors import CardNumberRefusedError, InvalidRequestError, MalformedRequestError
 from counterfoil.domain.pan import find_card
 from counterfoil.web.limits import BODY_BYTES
+from counterfoil.web.security import recognised
 
 # What FastAPI reads as JSON; anything else it would hand over as bytes, unread.
 _JSON: Final = re.compile(r"application/([^\s;]+\+)?json\s*(;|$)", re.IGNORECASE)
@@ -40,7 +41,10 @@ def _without(files: Collection[str], value: Any) -> Any:
 
 
 class StrictRoute(APIRoute):
-    """A route whose body is read by StrictRequest, and which takes no query that it does not know."""
+    """A route whose body is read by StrictRequest, and which takes no query that it does not know.
+
+    Nothing of a body is read for who has no key: FastAPI alone would parse it before it asks.
+    """
 
     files: ClassVar[Collection[str]] = ()  # the fields of the body that are whole files
     body_bytes: ClassVar[int] = BODY_BYTES  # the most that a body may have
@@ -55,6 +59,7 @@ class StrictRoute(APIRoute):
                 raise MalformedRequestError(
                     "The body is not called JSON: send Content-Type: application/json."
                 )
+            await recognised(request)
             return await handle(StrictRequest(request.scope, request.receive, self.files))
 
         return strictly
