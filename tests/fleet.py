@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -120,8 +121,9 @@ def fleet(database_url: str) -> Iterator[Fleet]:
 
 @asynccontextmanager
 async def house_of(ships: Fleet) -> AsyncIterator[Context]:
-    """A house over the same database and key, from which a test looks on."""
-    async with builders.open_house(ships.database_url, key_file=ships.folder / "key") as house:
+    """A house over the same database and key, from which a test looks on, at the time that the processes have."""
+    now = datetime.now(UTC)
+    async with builders.open_house(ships.database_url, key_file=ships.folder / "key", at=now) as house:
         yield house.context
 
 
