@@ -8,16 +8,14 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import StringConstraints
 
 from counterfoil.documents import csv
-from counterfoil.domain import ids
 from counterfoil.domain.batch import Batch
-from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.services import batches as service
 from counterfoil.services.context import Context
 from counterfoil.services.idempotency import Replay
 from counterfoil.services.payments import Caller
 from counterfoil.web.api.answering import hold_of, once_for
 from counterfoil.web.api.answers import PROBLEMS, BatchAnswer, BatchList, says
-from counterfoil.web.api.payments import PAGE_MOST, known
+from counterfoil.web.api.payments import PAGE_MOST, cursor_of, known
 from counterfoil.web.api.refunds import Cancel, Reject
 from counterfoil.web.api.shapes import Nothing, Shape, Short
 from counterfoil.web.api.strict import StrictRoute
@@ -74,9 +72,7 @@ async def listing(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """Batches, newest first."""
-    if cursor is not None and not ids.is_id("batch", cursor):
-        raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
-    found, more = await service.page(ctx, caller, limit=limit, before=cursor)
+    found, more = await service.page(ctx, caller, limit=limit, before=cursor_of("batch", cursor))
     return {"data": [await service.show(ctx, batch) for batch in found], "next_cursor": more}
 
 

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, Field, StringConstraints
 
-from counterfoil.domain import ids
 from counterfoil.domain.dispute import SUMMARY_CHARS, TEXT_CHARS, TEXTS, Answer, Dispute, DisputeState
 from counterfoil.domain.errors import CounterfoilError, InvalidRequestError
 from counterfoil.services import disputes as service
@@ -20,7 +19,7 @@ from counterfoil.services.payments import Caller
 from counterfoil.store.disputes import Filter
 from counterfoil.web.api.answering import hold_of, within
 from counterfoil.web.api.answers import PROBLEMS, DisputeAnswer, DisputeList, EvidenceAnswer, says
-from counterfoil.web.api.payments import PAGE_MOST, known
+from counterfoil.web.api.payments import PAGE_MOST, cursor_of, known
 from counterfoil.web.api.shapes import Minor, Nothing, Shape
 from counterfoil.web.api.strict import StrictRoute
 from counterfoil.web.security import Approver, InContext, Support, Viewer
@@ -67,8 +66,6 @@ async def listing(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """Disputes, newest first. Times without an offset are UTC."""
-    if cursor is not None and not ids.is_id("dispute", cursor):
-        raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
     narrow = Filter(
         merchant_id=caller.merchant_id,
         mode=caller.mode,
@@ -77,7 +74,7 @@ async def listing(
         payment_id=known("payment", payment) if payment else None,
         due_before=_instant(due_before),
     )
-    found, next_cursor = await service.page(ctx, narrow, limit=limit, before=cursor)
+    found, next_cursor = await service.page(ctx, narrow, limit=limit, before=cursor_of("dispute", cursor))
     return {"data": [records.dispute(one) for one in found], "next_cursor": next_cursor}
 
 

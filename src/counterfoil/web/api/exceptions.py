@@ -5,12 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
-from counterfoil.domain import ids
-from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.services import exceptions as service
 from counterfoil.web.api.answering import hold_of, once_for
 from counterfoil.web.api.answers import PROBLEMS, ExceptionAnswer, ExceptionList, says
-from counterfoil.web.api.payments import PAGE_MOST, known
+from counterfoil.web.api.payments import PAGE_MOST, cursor_of, known
 from counterfoil.web.api.shapes import Shape, Text
 from counterfoil.web.api.strict import StrictRoute
 from counterfoil.web.security import Approver, InContext, Viewer
@@ -34,9 +32,9 @@ async def listing(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """What waits for a person, the longest first."""
-    if cursor is not None and not ids.is_id("exception", cursor):
-        raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
-    data, more = await service.page(ctx, caller, settled=settled, kind=kind, limit=limit, after=cursor)
+    data, more = await service.page(
+        ctx, caller, settled=settled, kind=kind, limit=limit, after=cursor_of("exception", cursor)
+    )
     return {"data": data, "next_cursor": more}
 
 

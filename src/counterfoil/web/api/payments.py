@@ -43,6 +43,13 @@ def known(noun: str, text: str) -> str:
     return text
 
 
+def cursor_of(noun: str, cursor: str | None) -> str | None:
+    """Where a page of a list begins: the id that the page before it named. Raises InvalidRequestError."""
+    if cursor is not None and not ids.is_id(noun, cursor):
+        raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
+    return cursor
+
+
 @router.post("", status_code=201, response_model=None, responses=says(PaymentAnswer, 201))
 async def create(request: Request, ctx: InContext, caller: Support, asked: CreatePayment) -> JSONResponse:
     """Take on a payment. With `payment_method` and `confirm` it is charged at once; else the customer pays at `checkout.url`."""
@@ -87,8 +94,6 @@ async def listing(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """Payments, newest first. Times without an offset are UTC."""
-    if cursor is not None and not ids.is_id("payment", cursor):
-        raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
     narrow = Filter(
         merchant_id=caller.merchant_id,
         mode=caller.mode,
@@ -101,7 +106,7 @@ async def listing(
         created_from=_instant("created_from", created_from),
         created_to=_instant("created_to", created_to),
     )
-    found, next_cursor = await payments.page(ctx, narrow, limit=limit, before=cursor)
+    found, next_cursor = await payments.page(ctx, narrow, limit=limit, before=cursor_of("payment", cursor))
     return {"data": [views.payment(ctx, family) for family in found], "next_cursor": next_cursor}
 
 

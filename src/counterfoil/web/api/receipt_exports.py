@@ -12,8 +12,6 @@ from pydantic import Field
 from starlette.datastructures import Headers
 
 from counterfoil.documents import xlsx
-from counterfoil.domain import ids
-from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.receipt_export import BOOK, Export
 from counterfoil.services import receipt_exports as service
 from counterfoil.services import records
@@ -22,7 +20,7 @@ from counterfoil.services.context import Context
 from counterfoil.services.receipt_exports import Ask
 from counterfoil.web.api.answering import hold_of, once_for
 from counterfoil.web.api.answers import PROBLEMS, ReceiptExportAnswer, ReceiptExportList, says
-from counterfoil.web.api.payments import PAGE_MOST, known
+from counterfoil.web.api.payments import PAGE_MOST, cursor_of, known
 from counterfoil.web.api.receipts import ExportFormat, offered, period_of
 from counterfoil.web.api.shapes import Nothing, Shape
 from counterfoil.web.api.strict import StrictRoute
@@ -83,9 +81,7 @@ async def listing(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """Exports, newest first."""
-    if cursor is not None and not ids.is_id("export", cursor):
-        raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
-    found, more = await service.page(ctx, caller, limit=limit, before=cursor)
+    found, more = await service.page(ctx, caller, limit=limit, before=cursor_of("export", cursor))
     return {"data": [records.receipt_export(export) for export in found], "next_cursor": more}
 
 

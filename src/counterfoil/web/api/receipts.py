@@ -15,7 +15,6 @@ from pydantic import Field, StringConstraints
 from starlette.background import BackgroundTask
 
 from counterfoil.documents import receipt_json
-from counterfoil.domain import ids
 from counterfoil.domain.delivery import ADDRESS_CHARS
 from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.receipt import Receipt
@@ -29,7 +28,7 @@ from counterfoil.services.receipt_delivery import Ask
 from counterfoil.web.api.answering import again, hold_of
 from counterfoil.web.api.answers import PROBLEMS, ReceiptAnswer, ReceiptDeliveries, ReceiptList, says
 from counterfoil.web.api.formats import choose
-from counterfoil.web.api.payments import PAGE_MOST, known
+from counterfoil.web.api.payments import PAGE_MOST, cursor_of, known
 from counterfoil.web.api.shapes import Shape, Short, Text
 from counterfoil.web.api.strict import StrictRoute
 from counterfoil.web.security import Admin, InContext, Support, Viewer
@@ -97,15 +96,13 @@ async def listing(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """Receipts, newest first. Times without an offset are UTC."""
-    if cursor is not None and not ids.is_id("receipt", cursor):
-        raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
     data, more = await service.page(
         ctx,
         caller,
         issued_from=instant("issued_from", issued_from) if issued_from else None,
         issued_to=instant("issued_to", issued_to) if issued_to else None,
         limit=limit,
-        before=cursor,
+        before=cursor_of("receipt", cursor),
     )
     return {"data": data, "next_cursor": more}
 

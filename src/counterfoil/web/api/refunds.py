@@ -7,8 +7,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field, StrictInt, StringConstraints
 
-from counterfoil.domain import ids
-from counterfoil.domain.errors import InvalidRequestError
 from counterfoil.domain.money import MAX_MINOR
 from counterfoil.domain.refund import Refund, State
 from counterfoil.services import idempotency
@@ -20,7 +18,7 @@ from counterfoil.services.refunds import Ask
 from counterfoil.store.refunds import Filter
 from counterfoil.web.api.answering import hold_of, once_for
 from counterfoil.web.api.answers import PROBLEMS, PendingRefunds, RefundAnswer, RefundList, says
-from counterfoil.web.api.payments import PAGE_MOST, known
+from counterfoil.web.api.payments import PAGE_MOST, cursor_of, known
 from counterfoil.web.api.shapes import Nothing, Shape, Short, Text
 from counterfoil.web.api.strict import StrictRoute
 from counterfoil.web.security import Approver, InContext, Support, Viewer
@@ -119,7 +117,7 @@ async def listing(
         reason=reason,
         requested_by=requested_by,
     )
-    data, more = await service.page(ctx, narrow, limit=limit, before=_cursor(cursor))
+    data, more = await service.page(ctx, narrow, limit=limit, before=cursor_of("refund", cursor))
     return {"data": data, "next_cursor": more}
 
 
@@ -131,14 +129,8 @@ async def pending(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """What waits for approval, the longest waiting first, each with what is needed to decide."""
-    data, more = await service.pending(ctx, caller, limit=limit, after=_cursor(cursor))
+    data, more = await service.pending(ctx, caller, limit=limit, after=cursor_of("refund", cursor))
     return {"data": data, "next_cursor": more}
-
-
-def _cursor(cursor: str | None) -> str | None:
-    if cursor is not None and not ids.is_id("refund", cursor):
-        raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
-    return cursor
 
 
 @router.get("/refunds/{refund_id}", response_model=None, responses=says(RefundAnswer))

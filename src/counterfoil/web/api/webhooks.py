@@ -4,8 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
-from counterfoil.domain import ids
-from counterfoil.domain.errors import InvalidRequestError, NotFoundError
+from counterfoil.domain.errors import NotFoundError
 from counterfoil.services import inbox as service
 from counterfoil.services import views
 from counterfoil.store import inbox
@@ -18,7 +17,7 @@ from counterfoil.web.api.answers import (
     WebhookWithBody,
     says,
 )
-from counterfoil.web.api.payments import PAGE_MOST, known
+from counterfoil.web.api.payments import PAGE_MOST, cursor_of, known
 from counterfoil.web.api.shapes import ReplayWebhooks
 from counterfoil.web.api.strict import StrictRoute
 from counterfoil.web.security import Admin, InContext, Viewer
@@ -41,8 +40,6 @@ async def listing(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """Webhooks, newest first."""
-    if cursor is not None and not ids.is_id("webhook", cursor):
-        raise InvalidRequestError("cursor is not one that a list here gave out.", field="cursor")
     narrow = Filter(
         merchant_id=caller.merchant_id,
         mode=caller.mode,
@@ -52,7 +49,7 @@ async def listing(
         payment_id=payment,
     )
     async with ctx.db.reading() as conn:
-        rows = await inbox.page(conn, narrow, limit=limit + 1, before=cursor)
+        rows = await inbox.page(conn, narrow, limit=limit + 1, before=cursor_of("webhook", cursor))
     more = rows[limit - 1].id if len(rows) > limit else None
     return {"data": [views.letter(row) for row in rows[:limit]], "next_cursor": more}
 
