@@ -391,8 +391,14 @@ def test_a_refund_that_is_found_and_contradicts_our_record_is_not_believed_and_s
     asked = ask(service, payment, 4_000)
     assert service.post(f"/api/payments/{payment['id']}/sync").status == 200
     assert read(service, asked)["status"] == "processing"
-    rows = service.rows("SELECT kind FROM exceptions WHERE payment_id = $1", payment["id"])
+    rows = service.rows("SELECT id, kind FROM exceptions WHERE payment_id = $1", payment["id"])
     assert [row["kind"] for row in rows] == ["gateway_contradicts"]
+
+    service.post(f"/api/payments/exceptions/{rows[0]['id']}/resolve", {"note": "asked the gateway"})
+    assert service.post(f"/api/payments/{payment['id']}/sync").status == 200
+    told = service.rows("SELECT resolved_at FROM exceptions WHERE payment_id = $1", payment["id"])
+    assert len(told) == 1  # it says what was settled, and nothing new
+    assert told[0]["resolved_at"] is not None
 
 
 def test_fifty_at_once_of_more_than_half_are_one(service):

@@ -24,9 +24,8 @@ from counterfoil.services.receipt_exports import Ask
 
 DAY: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 LOOK_S: Final = 1.0
-SUSPECT_S: Final = (
-    15.0  # a worker that runs looks every second, and has other exports before this one at most
-)
+# A worker that runs looks every second, and has other exports before this one at most
+SUSPECT_S: Final = 15.0
 
 since_option = click.option(
     "--from", "since", type=DAY, required=True, help="Issued from this day or moment on."

@@ -22,10 +22,8 @@ ABROAD: Final = "96"  # the place of supply of what leaves India, in the numberi
 GSTIN: Final = re.compile(r"[0-9]{2}[A-Z]{4}[0-9A-Z]{9}")  # it begins with its state
 # What we say ourselves, as data has it, and by which word of documents/receipt_words.py people read it.
 ROUNDING: Final = ("Adjustment", "adjustment")  # what was taken beyond the items
-BY_HAND: Final = (
-    "Paid back by hand",
-    "by_hand",
-)  # past the gateway; its evidence stands among the references
+# Past the gateway; its evidence stands among the references
+BY_HAND: Final = ("Paid back by hand", "by_hand")
 
 
 class Kind(StrEnum):

@@ -7,9 +7,8 @@ from typing import Final
 
 from counterfoil.domain.machine import Machine
 
-BOOK: Final = (
-    "book"  # one Excel book with a row for each receipt; every other format is a zip with a file for each
-)
+# One Excel book with a row for each receipt; every other format is a zip with a file for each
+BOOK: Final = "book"
 
 
 class State(StrEnum):

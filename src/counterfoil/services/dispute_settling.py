@@ -12,12 +12,8 @@ from counterfoil.gateways.base import Accepted
 from counterfoil.gateways.http import TOTAL_S
 from counterfoil.services import calling, facts, standing
 from counterfoil.services.context import Context
-from counterfoil.services.exceptions import call_a_person
-from counterfoil.services.facts import DisagreementError
 from counterfoil.store import calls, disputes, payments
 from counterfoil.store.database import Connection
-from counterfoil.store.exceptions import Again
-from counterfoil.store.facts import Source
 from counterfoil.store.payments import Family
 
 # Twice our timeout after the last sending, which may be a resend: whatever was sent has arrived by then, or never will.
@@ -33,26 +29,8 @@ async def read(ctx: Context, dispute: Dispute) -> bool:
         return False
     async with ctx.db.transaction() as conn:
         family = await payments.lock(conn, dispute.payment_id)
-        return await _learn(ctx, conn, family, dispute, outcome) is not None
-
-
-async def _learn(
-    ctx: Context, conn: Connection, family: Family, dispute: Dispute, read: Accepted
-) -> Family | None:
-    try:
-        source = Source(kind="sweep", id=dispute.payment_id)
-        return await facts.apply(ctx, conn, family, read.reports, source)
-    except DisagreementError as lie:
-        await call_a_person(
-            ctx,
-            conn,
-            family.payment,
-            kind="gateway_contradicts",
-            subject=dispute.id,
-            sentence=str(lie),
-            again=Again.IF_NEWS,
-        )
-        return None
+        learned = await facts.apply_read(ctx, conn, family, outcome.reports, subject=dispute.id)
+        return learned is not None
 
 
 async def settle(ctx: Context, call: Call) -> None:
@@ -66,7 +44,7 @@ async def settle(ctx: Context, call: Call) -> None:
         family = await payments.lock(conn, call.payment_id)
         if call.id not in {unsettled.id for unsettled in family.unsettled}:
             return
-        learned = await _learn(ctx, conn, family, dispute, outcome)
+        learned = await facts.apply_read(ctx, conn, family, outcome.reports, subject=dispute.id)
         if learned is not None:
             await _settle(ctx, conn, learned, call, outcome)
 

@@ -55,6 +55,27 @@ async def apply(
     return await standing.recompute(ctx, conn, await learn(ctx, conn, family, reports, source))
 
 
+async def apply_read(
+    ctx: Context, conn: Connection, family: Family, reports: Sequence[Report], *, subject: str
+) -> Family | None:
+    """Apply what a gateway was just asked for. None where it contradicts our record: nothing of it is believed, and a
+    person is called about the subject, once for what it says.
+    """
+    try:
+        return await apply(ctx, conn, family, reports, Source(kind="sweep", id=family.payment.id))
+    except DisagreementError as lie:
+        await call_a_person(
+            ctx,
+            conn,
+            family.payment,
+            kind="gateway_contradicts",
+            subject=subject,
+            sentence=str(lie),
+            again=Again.IF_NEWS,
+        )
+        return None
+
+
 async def learn(
     ctx: Context, conn: Connection, family: Family, reports: Sequence[Report], source: Source
 ) -> Family:

@@ -16,6 +16,7 @@ import structlog
 from counterfoil.domain import receipt as domain
 from counterfoil.domain.charge import Charge
 from counterfoil.domain.errors import ConfigurationError, DatabaseAwayError, NotFoundError, WrongStateError
+from counterfoil.domain.event import Event
 from counterfoil.domain.payment import Payment, winner_charge
 from counterfoil.domain.receipt import Kind, Line, Party, Receipt
 from counterfoil.domain.refund import Method, Refund, State
@@ -23,7 +24,7 @@ from counterfoil.services import mailing, publishing, templates
 from counterfoil.services.auditing import SERVICE, decided
 from counterfoil.services.context import Context
 from counterfoil.services.exceptions import call_a_person
-from counterfoil.store import receipts
+from counterfoil.store import events, receipts
 from counterfoil.store.database import Connection, savepoint
 from counterfoil.store.payments import Family
 from counterfoil.store.receipts import Issued
@@ -121,14 +122,15 @@ async def void(
         detail = {"receipt": issued.id, "number": issued.number, "because": reason}
         await decided(ctx, conn, payment, "receipt.void", detail, actor=actor)
         voided = replace(issued, voided_at=ctx.now(), void_reason=reason)
-        await _tell(ctx, conn, voided, "receipt.voided")
+        if event := _event(ctx, voided, "receipt.voided"):
+            await events.insert(conn, event)
     return done
 
 
-async def _tell(ctx: Context, conn: Connection, issued: Issued, type_: str) -> None:
-    """Tell the merchant's backend, so that the app can show it. By setting."""
-    if ctx.directory.delivery.receipts_in_app:
-        await publishing.receipt(ctx, conn, issued, type_)
+def _event(ctx: Context, issued: Issued, type_: str) -> Event | None:
+    """What tells the merchant's backend, so that the app can show it. By setting."""
+    told = ctx.directory.delivery.receipts_in_app
+    return publishing.of_receipt(ctx, issued, type_) if told else None
 
 
 async def _standing(conn: Connection, payment_id: str) -> list[Issued]:
@@ -164,14 +166,13 @@ async def _issue(
     due = _due_in(document, payment, refund, draft)
     if send:
         await mailing.send_receipt(ctx, conn, payment, due)
-    told = ctx.directory.delivery.receipts_in_app
     try:
         return await receipts.issue(
             conn,
             due,
             head=domain.series(due.prefix, due.year),
             digits=domain.DIGITS,
-            event=publishing.of_receipt(ctx, due, "receipt.issued") if told else None,
+            event=_event(ctx, due, "receipt.issued"),
             actor=SERVICE,
         )
     except receipts.NumberTooLongError:

@@ -84,9 +84,8 @@ async def place(ctx: Context, conn: Connection, family: Family, wish: Wish) -> t
     await refund_standing.count(conn, refund)
     days = [await refunds.sum_of_day(conn, refund, subject) for subject in refund_standing.subjects(refund)]
     ask = _ask(family, refund, *days)
-    if (
-        wish.retry_of is not None
-    ):  # its reason and amount were allowed then, and may stem from the service itself
+    # What is asked again: its reason and amount were allowed then, and may stem from the service itself
+    if wish.retry_of is not None:
         refund_policy.check_limits(policy, ask)
     elif wish.source is Source.REQUEST:
         whole = amount == wish.charge.captured

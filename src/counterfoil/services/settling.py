@@ -26,13 +26,9 @@ from counterfoil.services import (
     surplus,
 )
 from counterfoil.services.context import Context
-from counterfoil.services.exceptions import call_a_person
-from counterfoil.services.facts import DisagreementError
 from counterfoil.store import calls, payments
 from counterfoil.store import facts as stored_facts
 from counterfoil.store.database import Connection
-from counterfoil.store.exceptions import Again
-from counterfoil.store.facts import Source
 from counterfoil.store.payments import Family
 
 # Twice our timeout after the last sending, which is a resend that may begin one timeout after the first: whatever was
@@ -108,19 +104,8 @@ async def _look_at(ctx: Context, family: Family, attempt: Attempt) -> Family:
         if outcome.ref and family.attempt(attempt.id).ref is None:
             await payments.update_attempt(conn, attempt.id, ref=outcome.ref)
             family = await payments.get(conn, family.payment.id)
-        try:
-            source = Source(kind="sweep", id=family.payment.id)
-            family = await facts.apply(ctx, conn, family, outcome.reports, source)
-        except DisagreementError as lie:
-            await call_a_person(
-                ctx,
-                conn,
-                family.payment,
-                kind="gateway_contradicts",
-                subject=attempt.id,
-                sentence=str(lie),
-                again=Again.IF_NEWS,
-            )
+        learned = await facts.apply_read(ctx, conn, family, outcome.reports, subject=attempt.id)
+        family = learned or family
         for call in family.unsettled:
             if call.attempt_id == attempt.id and call.verb in OF_ATTEMPT:
                 family = await _settle(ctx, conn, family, call, outcome)
@@ -139,14 +124,10 @@ async def _look_for(ctx: Context, call: Call, attempt: Attempt) -> None:
         family = await payments.lock(conn, call.payment_id)
         if call.id not in {unsettled.id for unsettled in family.unsettled}:
             return
-        try:
-            source = Source(kind="sweep", id=call.payment_id)
-            family = await facts.apply(ctx, conn, family, seen.reports, source)
-        except DisagreementError as lie:
-            await call_a_person(
-                ctx, conn, family.payment, kind="gateway_contradicts", subject=call.id, sentence=str(lie)
-            )
+        learned = await facts.apply_read(ctx, conn, family, seen.reports, subject=call.id)
+        if learned is None:
             return
+        family = learned
         old = ctx.now() - call.started_at >= ABSENCE_COUNTS_AFTER
         if seen.ref is not None:
             await _write(ctx, conn, family, call, Settled.ACCEPTED, "found by our reference")

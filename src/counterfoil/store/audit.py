@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from counterfoil.store.database import Connection
+
+# For statements that carry the act out as well.
+INTO: Final = "INSERT INTO audit (merchant_id, mode, at, actor, action, object_id, detail)"
 
 
 async def record(
@@ -19,7 +22,7 @@ async def record(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     await conn.execute(
-        "INSERT INTO audit (merchant_id, mode, at, actor, action, object_id, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        f"{INTO} VALUES ($1, $2, $3, $4, $5, $6, $7)",
         merchant_id,
         mode,
         at,
@@ -35,8 +38,8 @@ async def of_account(
 ) -> None:
     """Record what the service decided about a gateway account."""
     await conn.execute(
-        """
-        INSERT INTO audit (merchant_id, mode, at, actor, action, object_id, detail)
+        f"""
+        {INTO}
         SELECT merchant_id, mode, $2, 'service', $3, id, $4 FROM gateway_accounts WHERE id = $1
         """,
         account_id,

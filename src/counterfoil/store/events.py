@@ -15,6 +15,8 @@ from counterfoil.store.database import AWAY, CONNECT_S, Connection
 
 CHANNEL: Final = "counterfoil_events"
 _EVENT: Final = ", ".join(Event.__dataclass_fields__)
+# For statements that write what happened as well.
+INTO: Final = "INSERT INTO events (id, merchant_id, mode, type, object_id, version, object, created_at)"
 
 
 async def insert(conn: Connection, event: Event) -> None:
@@ -24,8 +26,7 @@ async def insert(conn: Connection, event: Event) -> None:
     would commit one after the other.
     """
     await conn.execute(
-        "INSERT INTO events (id, merchant_id, mode, type, object_id, version, object, created_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        f"{INTO} VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         event.id,
         event.merchant_id,
         event.mode,

@@ -17,6 +17,7 @@ from counterfoil.domain.fact import Fact
 from counterfoil.domain.payment import Payment, Status
 from counterfoil.domain.refund import Refund
 from counterfoil.domain.retry import Retry, planned
+from counterfoil.store import events
 from counterfoil.store.database import Connection
 
 Row = TypeVar("Row", bound=Attempt | Charge | Call | Refund | Dispute)
@@ -328,12 +329,12 @@ async def update(conn: Connection, payment_id: str, **changes: Any) -> None:
 async def advance(conn: Connection, payment: Payment, event: Event) -> None:
     """Write how the payment stands at its new version, and the event that tells of it."""
     await conn.execute(
-        """
+        f"""
         WITH payment AS (
             UPDATE payments SET status = $2, amount_captured = $3, amount_refunded = $4, next_check_at = $5, checks = $6,
                                 version = $7, updated_at = $8 WHERE id = $1
         )
-        INSERT INTO events (id, merchant_id, mode, type, object_id, version, object, created_at)
+        {events.INTO}
         VALUES ($9, $10, $11, $12, $1, $7, $13, $14)
         """,
         payment.id,

@@ -8,6 +8,7 @@ from typing import Any, Final
 import asyncpg
 
 from counterfoil.domain.event import Event
+from counterfoil.store import audit, events
 from counterfoil.store.database import Connection
 
 
@@ -42,7 +43,7 @@ class NumberTooLongError(Exception):
 _COLUMNS: Final = list(Issued.__dataclass_fields__)
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM receipts"
 # The number is given and used in one statement, for whoever asks next waits from here until the commit.
-_ISSUE: Final = """
+_ISSUE: Final = f"""
     WITH series AS (
         INSERT INTO receipt_series AS s (merchant_id, mode, prefix, year, last)
         SELECT $2, $3, $7, $8, 1 WHERE NOT EXISTS (
@@ -58,11 +59,11 @@ _ISSUE: Final = """
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, sequence, number,
                $11::jsonb || jsonb_build_object('number', number), $12 FROM numbered
     ), told AS (
-        INSERT INTO events (id, merchant_id, mode, type, object_id, version, object, created_at)
+        {events.INTO}
         SELECT $13, $2, $3, $14, $1, $15, $16::jsonb || jsonb_build_object('number', number), $12
         FROM numbered WHERE $13::text IS NOT NULL
     ), recorded AS (
-        INSERT INTO audit (merchant_id, mode, at, actor, action, object_id, detail)
+        {audit.INTO}
         SELECT $2, $3, $12, $17, 'receipt.issue', $4, jsonb_build_object('receipt', $1::text, 'number', number) FROM numbered
     )
     SELECT sequence, number FROM numbered
